@@ -1,0 +1,204 @@
+"""The settings of a base and of a fit, and their reading from one flat YAML.
+
+A YAML holds keys of `BaseConfig` and `FitConfig` side by side (no key is in both); what it leaves out keeps
+its default. Anything else in it is an error that names the key and its line.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Literal, get_args, get_type_hints
+
+from ovss_personal.errors import ConfigError
+
+Competitors = Literal["none", "siblings", "bank", "both"]
+VisualMode = Literal["inject", "none", "replace"]
+Preset = Literal["paper"]
+
+
+@dataclass(frozen=True)
+class BaseConfig:
+    """Which frozen base to load, and how. Raises ConfigError for a value of the wrong type or range.
+
+    Attributes:
+        base: name of a base that the program ships, or the dotted path of a class.
+        device: as torch names it, e.g. `cpu`, `cuda:0`.
+        tiles: overlapping crops that are passed beside the whole image; 0 is none.
+        weights: a file to read the weights from in place of the base's own.
+    """
+
+    base: str = "embedded"
+    device: str = "cpu"
+    tiles: int = 0
+    weights: str | None = None
+
+    def __post_init__(self) -> None:
+        _check_types(self)
+        _require(bool(self.base.strip()), "base", self.base, "a name")
+        _require(bool(self.device.strip()), "device", self.device, "a device such as 'cpu'")
+        _require(self.tiles >= 0, "tiles", self.tiles, "0 or more")
+
+
+@dataclass(frozen=True)
+class FitConfig:
+    """How a concept is fitted. Raises ConfigError for a value of the wrong type or range.
+
+    Attributes:
+        alpha: share of the visual embedding in the personal word, in [0, 1].
+        learning_rate: of AdamW, above 0.
+        iterations: steps, at least 1.
+        lambda_z: weight of the negative embedding's loss, eq. 3.
+        lambda_m: weight of the negative mask's loss, eq. 5.
+        competitors: which hidden embeddings compete with the personal word.
+        visual: whether the visual embedding is mixed in, left out, or replaces the learned one.
+        negative: whether the negative mask takes part at inference.
+        threshold: share of a pixel above which it is personal, in (0, 1); None is the base's own.
+        views: encoded views of each shot; 1 is the shot alone.
+        seed: of everything random in the fit.
+    """
+
+    alpha: float = 0.3
+    learning_rate: float = 5e-4
+    iterations: int = 200
+    lambda_z: float = 0.1
+    lambda_m: float = 10.0
+    competitors: Competitors = "both"
+    visual: VisualMode = "inject"
+    negative: bool = False
+    threshold: float | None = None
+    views: int = 1
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _check_types(self)
+        _require(0 <= self.alpha <= 1, "alpha", self.alpha, "in [0, 1]")
+        _require(self.learning_rate > 0, "learning_rate", self.learning_rate, "above 0")
+        _require(self.iterations >= 1, "iterations", self.iterations, "1 or more")
+        _require(self.lambda_z >= 0, "lambda_z", self.lambda_z, "0 or more")
+        _require(self.lambda_m >= 0, "lambda_m", self.lambda_m, "0 or more")
+        if self.threshold is not None:
+            _require(0 < self.threshold < 1, "threshold", self.threshold, "in (0, 1)")
+        _require(self.views >= 1, "views", self.views, "1 or more")
+        _require(0 <= self.seed < 2**63, "seed", self.seed, "0 or more and below 2**63")
+
+    @classmethod
+    def preset(cls, name: Preset) -> FitConfig:
+        """A named set of values: `paper` is the paper's own method. Raises ConfigError for another name."""
+        if name != "paper":
+            raise ConfigError(f"'{name}' is not a preset.", hint="The only preset is 'paper'.")
+        return cls(alpha=0.1, competitors="none", negative=True)
+
+
+def load_config(path: str | Path) -> tuple[BaseConfig, FitConfig]:
+    """Read both configurations from one flat YAML file.
+
+    Raises:
+        ConfigError: the file cannot be read, is not YAML or not a mapping, or holds an unknown key, a key
+            twice, or a value of the wrong type or range.
+    """
+    path = Path(path)
+    values, lines = _read_mapping(path)
+    base_keys, fit_keys = ({f.name for f in fields(cls)} for cls in (BaseConfig, FitConfig))
+    known = sorted(base_keys | fit_keys)
+    for key, line in lines.items():
+        if key not in known:
+            close = difflib.get_close_matches(key, known, n=1)
+            raise ConfigError(
+                f"line {line}: '{key}' is not a setting.",
+                path=path,
+                hint=f"Did you mean '{close[0]}'?" if close else f"The settings are {', '.join(known)}.",
+            )
+    try:
+        return (
+            BaseConfig(**{key: value for key, value in values.items() if key in base_keys}),
+            FitConfig(**{key: value for key, value in values.items() if key in fit_keys}),
+        )
+    except _FieldError as error:
+        hint: str | None = None
+        if re.fullmatch(r"[-+]?\d+e[-+]?\d+", str(values[error.field]), re.IGNORECASE):
+            hint = "YAML takes a number with an exponent for text unless it has a dot: 5.0e-4, not 5e-4."
+        raise ConfigError(f"line {lines[error.field]}: {error.message}", path=path, hint=hint) from None
+
+
+class _FieldError(ConfigError):
+    """A ConfigError that knows its field, so that the reader of a file can add the line."""
+
+    def __init__(self, field: str, value: object, expected: str):
+        super().__init__(f"{field} must be {expected}, not {value!r}.")
+        self.field = field
+
+
+def _require(holds: bool, field: str, value: object, expected: str) -> None:
+    if not holds:
+        raise _FieldError(field, value, expected)
+
+
+def _check_types(config: BaseConfig | FitConfig) -> None:
+    """Hold every field to its annotation, with one leniency: a whole number is a fine float."""
+    hints = get_type_hints(type(config))
+    for name, hint in hints.items():
+        value = getattr(config, name)
+        choices = [item for item in get_args(hint) if isinstance(item, str)]
+        if choices:
+            _require(value in choices, name, value, f"one of {', '.join(choices)}")
+            continue
+        kinds = get_args(hint) or (hint,)
+        if float in kinds and type(value) is int and abs(value) < 2**53:
+            value = float(value)
+            object.__setattr__(config, name, value)  # frozen: the only way in, and only from __post_init__
+        expected = " or ".join(_KIND_NAMES[kind] for kind in kinds)
+        # `type is`, because True is an int to isinstance.
+        _require(type(value) in kinds, name, value, expected)
+        _require(type(value) is not float or math.isfinite(value), name, value, "finite")
+
+
+_KIND_NAMES: dict[type, str] = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "text",
+    type(None): "null",
+}
+
+
+def _read_mapping(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
+    """The values of a YAML mapping, and the line of each key as it is written."""
+    import yaml
+
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError("no such configuration file.", path=path) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot be read as UTF-8 text: {error}.", path=path) from None
+    try:
+        # The nodes know the lines and keep a repeated key, which the loaded dict does not.
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        values = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a date such as 2025-99-99
+        raise ConfigError(f"not valid YAML: {_where(error)}.", path=path) from None
+    if root is None:
+        return {}, {}
+    if not isinstance(root, yaml.MappingNode):
+        found = "a list" if isinstance(root, yaml.SequenceNode) else "a single value"
+        raise ConfigError(f"expected lines of 'key: value', found {found}.", path=path)
+    lines: dict[str, int] = {}
+    for key_node, _ in root.value:
+        line = key_node.start_mark.line + 1
+        key = str(key_node.value)
+        if key in lines:
+            raise ConfigError(f"line {line}: '{key}' is already set in line {lines[key]}.", path=path)
+        lines[key] = line
+    return values, lines
+
+
+def _where(error: Exception) -> str:
+    """The problem and its line, without the excerpt that PyYAML draws over several lines."""
+    mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+    if mark is None:
+        return " ".join(str(error).split())
+    return f"line {mark.line + 1}: {problem}"

@@ -1,0 +1,174 @@
+"""The records that every part of the program speaks: shots, proposals, segmentations.
+
+Imports nothing of the program but `errors` and `overlay`; torch only for type checkers, so that reading a
+shot or drawing a picture costs no torch import.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+    from torch import Tensor
+
+BoolMask = npt.NDArray[np.bool_]  # (H, W)
+RGBImage = npt.NDArray[np.uint8]  # (H, W, 3)
+LabelMap = npt.NDArray[np.int32]  # (H, W), an index into words
+
+
+@dataclass(frozen=True)
+class Shot:
+    """One photo and the mask of the personal object in it, both upright and of one size.
+
+    Attributes:
+        image: (H, W, 3) uint8 RGB.
+        mask: (H, W) bool, true on the object; never empty.
+        ignore: (H, W) bool, true where the mask says "do not count" (VOC's 255), or None.
+        name: how to call the shot in a message, e.g. `images/3.jpg`.
+        sha256: of the image file's bytes.
+    """
+
+    image: RGBImage
+    mask: BoolMask
+    name: str
+    sha256: str
+    ignore: BoolMask | None = None
+
+
+@dataclass(frozen=True)
+class Canvas:
+    """How an image lies in a base's input: resized to `resized`, then padded at the right and bottom.
+
+    All sizes are (height, width) in pixels. A mask grid covers the whole of `padded`.
+    """
+
+    original: tuple[int, int]
+    resized: tuple[int, int]
+    padded: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Proposals:
+    """What a frozen base saw in one image (method.md, section 1); independent of any word.
+
+    Attributes:
+        masks: (N, h, w) float32 logits on the base's grid.  # M_open
+        embeddings: (N, D) float32, unit norm in the joint image-text space.  # Z_open
+        features: (D, h', w') float32 dense features in the joint space.  # F of eq. 6
+        canvas: how the image lies under the grid.
+        extras: what the base's own word rule needs beside these (ODISE: mask-pooled CLIP).
+    """
+
+    masks: Tensor
+    embeddings: Tensor
+    features: Tensor
+    canvas: Canvas
+    extras: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+WordRule = Callable[[Proposals, "Tensor"], "Tensor"]
+"""A base's inference rule: proposals, text (V, D) -> probabilities (N, V + extra words)."""
+
+
+@dataclass(frozen=True)
+class BaseTraits:
+    """What the personal code must know of a base, in numbers (Base.traits).
+
+    Attributes:
+        logit_scale: s of method.md; multiplies cosines before the softmax.
+        void: (1, D) embedding of "no object", or None if the base has none.
+        dice, bce, cls: λ1, λ2, λ3 of eq. 1.
+        no_object: weight of a proposal that is not the concept, in the classification loss.
+        positives: "bipartite" (one proposal a shot, by matching cost) or "overlap" (every proposal with
+            IoU > 0.5 and the best one).
+        contrast: β of the base's mask pooling; 0 is eq. 6 as printed, 1 subtracts the mean outside the mask.
+        threshold: share of a pixel above which it is personal when hidden competitors are on.
+        paper_threshold: the same without them; None takes the arg max over all words, as the paper does.
+    """
+
+    logit_scale: float
+    void: Tensor | None = None
+    dice: float = 5.0
+    bce: float = 5.0
+    cls: float = 2.0
+    no_object: float = 0.1
+    positives: Literal["bipartite", "overlap"] = "bipartite"
+    contrast: float = 0.0
+    threshold: float = 0.5
+    paper_threshold: float | None = None
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """A label for every pixel of one image, at the image's own size.
+
+    Attributes:
+        labels: (H, W) int32, an index into `words`.
+        words: the vocabulary in the user's order, then the base's own extra word (`other`), then the concepts.
+        scores: per word, the largest share it has of any pixel, in [0, 1].
+        concepts: those of `words` that are personal.
+        image: (H, W, 3) uint8, what was segmented.
+    """
+
+    labels: LabelMap
+    words: tuple[str, ...]
+    scores: tuple[float, ...]
+    concepts: tuple[str, ...]
+    image: RGBImage
+
+    def _index(self, word: str) -> int:
+        try:
+            return self.words.index(word)
+        except ValueError:
+            from ovss_personal.errors import VocabularyError
+
+            raise VocabularyError(
+                f"'{word}' is not among the words of this segmentation: {', '.join(self.words)}."
+            ) from None
+
+    def mask(self, word: str) -> BoolMask:
+        """(H, W) bool, true where the label is `word`. Raises VocabularyError if it is not a word here."""
+        return np.asarray(self.labels == self._index(word))
+
+    def area(self, word: str) -> float:
+        """Share of the image's pixels labelled `word`, in [0, 1]."""
+        return float(self.mask(word).mean())
+
+    def score(self, word: str) -> float:
+        """The largest share that `word` has of any pixel, in [0, 1]."""
+        return self.scores[self._index(word)]
+
+    def present(self, word: str, min_area: float = 0.001) -> bool:
+        """Whether at least `min_area` of the image is labelled `word`."""
+        return self.area(word) >= min_area
+
+    def to_coco(self) -> list[dict[str, Any]]:
+        """One COCO annotation (compressed RLE, `category` by name) for every word that has a pixel."""
+        from pycocotools import mask as coco_mask
+
+        annotations = []
+        for index in np.unique(self.labels):
+            word = self.words[int(index)]
+            rle = coco_mask.encode(np.asfortranarray(self.mask(word).astype(np.uint8)))
+            annotations.append(
+                {
+                    "category": word,
+                    "segmentation": {"size": list(rle["size"]), "counts": rle["counts"].decode("ascii")},
+                    "area": int(coco_mask.area(rle)),
+                    "bbox": [float(v) for v in coco_mask.toBbox(rle)],
+                    "score": self.score(word),
+                }
+            )
+        return annotations
+
+    def overlay(self, opacity: float = 0.55) -> Image:
+        """The image with every label in its colour, concepts outlined, and a legend (RGB picture)."""
+        from ovss_personal.overlay import draw_overlay
+
+        return draw_overlay(self.image, self.labels, self.words, concepts=self.concepts, opacity=opacity)

@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+from dataclasses import FrozenInstanceError, fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ovss_personal.config import BaseConfig, FitConfig, load_config
+from ovss_personal.errors import ConfigError
+
+REPOSITORY = Path(__file__).parent.parent
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "settings.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_shipped_yaml_spells_out_every_default() -> None:
+    import yaml
+
+    path = REPOSITORY / "configs" / "bases" / "embedded.yaml"
+    assert load_config(path) == (BaseConfig(), FitConfig())
+    assert set(yaml.safe_load(path.read_text())) == {
+        f.name for cls in (BaseConfig, FitConfig) for f in fields(cls)
+    }
+
+
+def test_what_is_left_out_keeps_its_default(tmp_path: Path) -> None:
+    base, fit = load_config(write(tmp_path, "tiles: 9\nalpha: 0\nthreshold: 0.2\n"))
+    assert base == BaseConfig(tiles=9)
+    assert fit == FitConfig(alpha=0.0, threshold=0.2)
+    assert type(fit.alpha) is float
+
+
+def test_an_empty_file_is_all_defaults(tmp_path: Path) -> None:
+    assert load_config(write(tmp_path, "# nothing\n")) == (BaseConfig(), FitConfig())
+
+
+def test_the_two_configurations_share_no_key() -> None:
+    assert not {f.name for f in fields(BaseConfig)} & {f.name for f in fields(FitConfig)}
+
+
+def test_the_paper_preset() -> None:
+    paper = FitConfig.preset("paper")
+    assert (paper.alpha, paper.competitors, paper.negative) == (0.1, "none", True)
+    with pytest.raises(ConfigError, match="'papr' is not a preset"):
+        FitConfig.preset("papr")  # type: ignore[arg-type]
+
+
+def test_configurations_are_frozen() -> None:
+    with pytest.raises(FrozenInstanceError):
+        FitConfig().alpha = 0.5  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"alpha": 1.01}, "alpha must be in [0, 1], not 1.01."),
+        ({"alpha": float("nan")}, "alpha must be finite, not nan."),
+        ({"alpha": "0.3"}, "alpha must be a number, not '0.3'."),
+        ({"alpha": 10**400}, "alpha must be a number"),
+        ({"learning_rate": 0.0}, "learning_rate must be above 0, not 0.0."),
+        ({"iterations": 0}, "iterations must be 1 or more, not 0."),
+        ({"iterations": 2.0}, "iterations must be a whole number, not 2.0."),
+        ({"iterations": True}, "iterations must be a whole number, not True."),
+        ({"lambda_z": -1}, "lambda_z must be 0 or more, not -1.0."),
+        ({"lambda_m": float("inf")}, "lambda_m must be finite, not inf."),
+        ({"competitors": "all"}, "competitors must be one of none, siblings, bank, both, not 'all'."),
+        ({"visual": None}, "visual must be one of inject, none, replace, not None."),
+        ({"negative": 1}, "negative must be true or false, not 1."),
+        ({"threshold": 1.0}, "threshold must be in (0, 1), not 1.0."),
+        ({"threshold": "low"}, "threshold must be a number or null, not 'low'."),
+        ({"views": 0}, "views must be 1 or more, not 0."),
+        ({"seed": -1}, "seed must be 0 or more and below 2**63, not -1."),
+    ],
+)
+def test_fit_values_out_of_type_or_range(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        FitConfig(**settings)
+    assert str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize(
+    "settings", [{"tiles": -1}, {"device": " "}, {"base": ""}, {"weights": 3}, {"tiles": False}]
+)
+def test_base_values_out_of_type_or_range(settings: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=f"^{next(iter(settings))} must be"):
+        BaseConfig(**settings)
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "hint"),
+    [
+        ("tiles: 1\nalfa: 0.1\n", "line 2: 'alfa' is not a setting.", "Did you mean 'alpha'?"),
+        ("qqqqqq: 1\n", "line 1: 'qqqqqq' is not a setting.", "The settings are alpha, base"),
+        ("1: 2\n", "line 1: '1' is not a setting.", "The settings are"),
+        ("<<: {alpha: 7}\n", "line 1: '<<' is not a setting.", "The settings are"),
+        ("\nalpha: high\n", "line 2: alpha must be a number, not 'high'.", None),
+        ("learning_rate: 5e-4\n", "line 1: learning_rate must be a number, not '5e-4'.", "YAML takes"),
+        ("alpha: 0.1\nseed: 1\nalpha: 0.2\n", "line 3: 'alpha' is already set in line 1.", None),
+        ("- alpha\n", "expected lines of 'key: value', found a list.", None),
+        ("alpha\n", "expected lines of 'key: value', found a single value.", None),
+        ("alpha: [1\nseed: 2\n", "not valid YAML: line 2:", None),
+        ("alpha: !!python/object:os.system x\n", "not valid YAML: line 1:", None),
+        ("seed: 2025-99-99\n", "not valid YAML: month must be", None),
+        ("seed: " + "[" * 5000, "not valid YAML: ", None),
+        ("a: 1\n---\nb: 2\n", "not valid YAML: ", None),
+    ],
+)
+def test_a_bad_file_names_key_line_and_remedy(
+    tmp_path: Path, text: str, message: str, hint: str | None
+) -> None:
+    path = write(tmp_path, text)
+    with pytest.raises(ConfigError) as caught:
+        load_config(path)
+    assert str(caught.value).startswith(f"{path}: {message}")
+    assert (caught.value.hint or "").startswith(hint or "")
+    assert (caught.value.hint is None) == (hint is None)
+    assert "\n" not in str(caught.value)
+
+
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no such configuration file"):
+        load_config(tmp_path / "absent.yaml")
+    with pytest.raises(ConfigError, match="cannot be read as UTF-8 text"):
+        load_config(tmp_path)
+    latin = tmp_path / "latin.yaml"
+    latin.write_bytes(b"base: caf\xe9\n")
+    with pytest.raises(ConfigError, match="cannot be read as UTF-8 text"):
+        load_config(latin)
