@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from random import Random
 
-from scenes import FOCAL, Camera, Item, Scene, put
+from scenes import FOCAL, Camera, Item, Role, Scene, put, vector
 
 MINE = "MyMug"
 OTHERS = ("PlainTealMug", "DottedMug", "StripedMug", "CheckedMug", "NavyMug", "BandedMug", "OrangeMug")
-MUG_RADIUS = 0.50  # a little more than the body: the handle may overlap a neighbour's air, not its wall
+MUG_RADIUS = 0.58  # as far as a handle may reach without entering a neighbour
 PROPS = (
     Item("OrangeFruit()", "prop", 0.36),
     Item("Apple()", "prop", 0.36),
@@ -49,18 +50,18 @@ LIGHTS = (  # key lamp, fill
 )
 
 
-def _room(rng: Random, number: int) -> tuple[str, ...]:
-    # Strides without common factors walk through tables, walls and lights so that no two photos share all three.
+def _room(rng: Random, number: int, items: Sequence[Item]) -> tuple[str, ...]:
+    # The strides walk through tables, walls and lights so that no two photos share all three.
     table, wall = TABLES[(3 * number) % len(TABLES)], WALLS[(5 * number + 2 + number // 8) % len(WALLS)]
     key, fill = LIGHTS[number % len(LIGHTS)]
-    edge = rng.uniform(1.8, 4.5)
+    edge = max(item.place[2] + item.radius * item.scale for item in items) + rng.uniform(0.1, 1.5)
     gap = rng.choice((0.0, 0.0, 2.5))
     left = rng.choice((-1, 1))
     lamp = (left * rng.uniform(3, 8), rng.uniform(6, 10), rng.uniform(-8, -1))
     return (
         f"Room({table}, {edge:.3f}, {edge + gap:.3f}, {wall})",
-        f"Lamp(<{lamp[0]:.3f}, {lamp[1]:.3f}, {lamp[2]:.3f}>, <{key[0]}, {key[1]}, {key[2]}>, {rng.uniform(1.5, 4):.3f})",
-        f"Fill(<{-left * 6}, 5, -6>, <{fill[0]}, {fill[1]}, {fill[2]}>)",
+        f"Lamp({vector(lamp)}, {vector(key)}, {rng.uniform(1.5, 4):.3f})",
+        f"Fill({vector((-left * 6, 5, -6))}, {vector(fill)})",
     )
 
 
@@ -71,18 +72,18 @@ def still_life(rng: Random, number: int, *, mine: bool, shot: bool) -> Scene:
 
     def mug(name: str) -> Item:
         shape = f"{name}({int(rng.random() < 0.4)})"
-        role = "mine" if name == MINE else "other"
-        return Item(shape, role, MUG_RADIUS, turn=rng.uniform(0, 360), scale=1 if name == MINE else rng.uniform(0.9, 1.1))
+        role: Role = "mine" if name == MINE else "other"
+        scale = 1.0 if name == MINE else rng.uniform(0.9, 1.1)
+        return Item(shape, role, MUG_RADIUS, turn=rng.uniform(0, 360), scale=scale)
 
     names = rng.sample(OTHERS, rng.randint(1, 2) if shot else rng.randint(3, 4))
     first = mug(MINE if mine else names.pop())
     spot = camera.distance * 0.12
     items = [replace(first, place=(rng.uniform(-spot, spot), 0.0, rng.uniform(-spot, spot)))]
-    beside = [items[0] if rng.random() < 0.55 else None for _ in names]
-    wanted = [mug(name) for name in names] + rng.sample(PROPS, rng.randint(2, 3) if shot else rng.randint(2, 4))
-    for item, neighbour in zip(wanted, [*beside, *[None] * len(wanted)], strict=False):
-        turned = replace(item, turn=rng.uniform(0, 360))
-        placed = put(rng, turned, items, camera, beside=neighbour)
+    props = rng.sample(PROPS, rng.randint(2, 3) if shot else rng.randint(2, 4))
+    for item in [*map(mug, names), *(replace(prop, turn=rng.uniform(0, 360)) for prop in props)]:
+        touching = item.role == "other" and rng.random() < 0.55
+        placed = put(rng, item, items, camera, beside=items[0] if touching else None)
         if placed is not None:
             items.append(placed)
-    return Scene(("mugs.inc", "still_life.inc"), camera, _room(rng, number), tuple(items))
+    return Scene(("mugs.inc", "still_life.inc"), camera, _room(rng, number, items), tuple(items))

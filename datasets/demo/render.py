@@ -8,7 +8,6 @@ Needs POV-Ray 3.7 (`apt install povray`), numpy and Pillow; those who only use t
 from __future__ import annotations
 
 import argparse
-import itertools
 import shutil
 import subprocess
 import sys
@@ -19,18 +18,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
+import birds
+import mugs
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
-
-import birds
-import mugs
 from scenes import OTHER_STEP, SIZE, Scene
 
 HERE = Path(__file__).resolve().parent
 SHOTS, TESTS = 5, 12
 JPEG_QUALITY = 92
 GRAIN = 1.6  # standard deviation of the sensor noise, in grey levels
+COMMON = (f"+W{SIZE}", f"+H{SIZE}", "+FN", "-D", "+WT1")
+ID_PASS = ("-A", "File_Gamma=1.0", "Declare=IdPass=1")
+PICTURE_PASS = ("+A0.06", "+AM2", "+R2", "File_Gamma=sRGB")
 MIN_OTHER_PIXELS = 2500  # a photo without mine must show two others at least this large
 
 
@@ -58,10 +59,10 @@ def run_povray(scene: Scene, *, ids: bool) -> npt.NDArray[np.uint8]:
     """(H, W, 3) picture of the scene; with `ids` its flat, unlit colours without antialiasing."""
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder) / "scene.pov", Path(folder) / "scene.png"
-        source.write_text(scene.text(sharp=ids), encoding="ascii")
-        options = ["-A", "File_Gamma=1.0", "Declare=IdPass=1"] if ids else ["+A0.06", "+AM2", "+R3", "File_Gamma=sRGB"]
-        command = ["povray", f"+I{source}", f"+O{target}", f"+W{SIZE}", f"+H{SIZE}", "+FN", "-D", "+WT1", *options]
-        done = subprocess.run([*command, f"+L{HERE / 'pov'}"], capture_output=True, text=True, check=False)
+        source.write_text(scene.text(), encoding="ascii")
+        files = [f"+I{source}", f"+O{target}", f"+L{HERE / 'pov'}"]
+        command = ["povray", *files, *COMMON, *(ID_PASS if ids else PICTURE_PASS)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             sys.exit(f"povray failed:\n{done.stderr[-1500:]}")
         with Image.open(target) as picture:
@@ -88,13 +89,14 @@ def acceptable(album: Album, scene: Scene, ids: IdMap, *, mine: bool, shot: bool
 
 def find_scene(album: Album, number: int, *, mine: bool, shot: bool) -> tuple[Scene, IdMap]:
     """The first acceptable scene of this photo's seeds."""
-    for attempt in itertools.count():
+    attempt = 0
+    while True:
         rng = Random(f"{album.seed}/{number}/{attempt}")
         scene = album.compose(rng, number, mine=mine, shot=shot)
         ids = read_ids(scene)
         if acceptable(album, scene, ids, mine=mine, shot=shot):
             return scene, ids
-    raise AssertionError("unreachable")
+        attempt += 1
 
 
 def write_photo(folder: Path, name: str, scene: Scene, ids: IdMap, *, seed: int, others: bool) -> None:
@@ -122,9 +124,11 @@ def render_album(name: str, out: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--album", choices=sorted(ALBUMS), help="only this album")
-    parser.add_argument("--out", type=Path, default=HERE, help="where the album folders go (default: beside this file)")
+    parser.add_argument("--out", type=Path, default=HERE, help="where the albums go (default: here)")
     args = parser.parse_args()
     if shutil.which("povray") is None:
         sys.exit("POV-Ray is not installed. On Debian or Ubuntu: apt install povray")

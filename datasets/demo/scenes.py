@@ -45,9 +45,8 @@ class Camera:
     distance: float
     elevation: float
     azimuth: float
-    blur: float = 0.0  # aperture of the lens; 0 is sharp everywhere
 
-    def text(self, *, sharp: bool) -> str:
+    def text(self) -> str:
         up, side = math.radians(self.elevation), math.radians(self.azimuth)
         x, y, z = self.target
         place = (
@@ -55,11 +54,8 @@ class Camera:
             y + self.distance * math.sin(up),
             z - self.distance * math.cos(up) * math.cos(side),
         )
-        lens = f" aperture {self.blur} blur_samples 37 focal_point {vector(self.target)}"
-        return (
-            f"camera {{ location {vector(place)} right x up y angle {FIELD_OF_VIEW} look_at {vector(self.target)}"
-            f"{'' if sharp or not self.blur else lens} }}"
-        )
+        view = f"location {vector(place)} right x up y angle {FIELD_OF_VIEW} look_at {vector(self.target)}"
+        return f"camera {{ {view} }}"
 
 
 @dataclass(frozen=True)
@@ -73,9 +69,9 @@ class Scene:
         """The same view with nothing but my thing in it: what would be seen if nothing hid it."""
         return replace(self, setting=(), items=tuple(item for item in self.items if item.role == "mine"))
 
-    def text(self, *, sharp: bool) -> str:
+    def text(self) -> str:
         lines = ["#version 3.7;", *(f'#include "{name}"' for name in ("common.inc", *self.includes))]
-        lines += [self.camera.text(sharp=sharp), *self.setting]
+        lines += [self.camera.text(), *self.setting]
         others = 0
         for item in self.items:
             colour: Vector = (0.0, 0.0, 0.0)
@@ -91,8 +87,19 @@ class Scene:
         return "\n".join(lines) + "\n"
 
 
-def put(rng: Random, item: Item, taken: Sequence[Item], camera: Camera, *, beside: Item | None = None) -> Item | None:
-    """`item` at a free place in the camera's view, touching `beside` if given; None if none was found."""
+def put(
+    rng: Random,
+    item: Item,
+    taken: Sequence[Item],
+    camera: Camera,
+    *,
+    beside: Item | None = None,
+    depth: float = 1.0,
+) -> Item | None:
+    """`item` at a free place in the camera's view, touching `beside` if given; None if none was found.
+
+    `depth` squeezes the places in view towards the line z = 0, which a ledge runs along.
+    """
     side = math.radians(camera.azimuth)
     for _ in range(60):
         if beside is not None:
@@ -103,7 +110,7 @@ def put(rng: Random, item: Item, taken: Sequence[Item], camera: Camera, *, besid
             right = camera.distance * rng.uniform(-0.32, 0.32)
             ahead = camera.distance * rng.uniform(-0.18, 0.42)
             x = camera.target[0] + right * math.cos(side) - ahead * math.sin(side)
-            z = camera.target[2] + right * math.sin(side) + ahead * math.cos(side)
+            z = camera.target[2] + depth * (right * math.sin(side) + ahead * math.cos(side))
         placed = replace(item, place=(x, 0.0, z))
         if all(placed.clear_of(other) for other in taken):
             return placed

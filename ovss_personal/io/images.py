@@ -114,7 +114,7 @@ def to_rgb(image: Image.Image, *, path: str | Path | None = None, max_pixels: in
             hint="Crop it.",
         )
     try:
-        pixels = upright(_rgb_pixels(image), _orientation(image))
+        pixels = upright(_rgb_pixels(image), exif_orientation(image))
     except (OSError, SyntaxError, ValueError) as exc:
         raise ImageError(f"the picture cannot be converted to RGB: {exc}.", path=path) from exc
     return np.ascontiguousarray(pixels)
@@ -147,10 +147,17 @@ def decode(
     return image
 
 
-def exif_orientation(path: str | Path) -> int:
-    """How a photo is stored, 1 (upright) to 8, as EXIF counts. Raises ImageError if it is no picture."""
-    with _opened(path, ImageError, None) as image:
-        return _orientation(image)
+def exif_orientation(source: str | Path | Image.Image) -> int:
+    """How a picture is stored, 1 (upright) to 8, as EXIF counts. Raises ImageError if it is no picture."""
+    if not isinstance(source, Image.Image):
+        with _opened(source, ImageError, None) as image:
+            return exif_orientation(image)
+    try:
+        with _quiet_pillow():
+            orientation = source.getexif().get(_EXIF_ORIENTATION, 1)
+    except Exception:  # EXIF data too broken to read turns nothing
+        return 1
+    return int(orientation) if orientation in range(1, 9) else 1
 
 
 def upright(stored: npt.NDArray[Scalar], orientation: int) -> npt.NDArray[Scalar]:
@@ -197,7 +204,7 @@ def _matches(path: Path) -> list[Path]:
         return [file for file in list_files(path) if file.suffix.lower() in IMAGE_SUFFIXES]
     if path.exists() or not glob.has_magic(str(path)):
         return [require_file(path)]
-    matches = [Path(match) for match in glob.glob(str(path), recursive=True)]
+    matches = [Path(match) for match in sorted(glob.glob(str(path), recursive=True))]
     return [file for file in matches if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file()]
 
 
@@ -206,8 +213,7 @@ def _opened(path: str | Path, error: type[InputError], stream: BinaryIO | None) 
     """An open picture, header read; whatever Pillow raises in the block becomes one line."""
     if stream is None:
         path = require_file(path, error)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module="PIL")  # our own checks and errors say it in one line
+    with _quiet_pillow():
         try:
             heic = stream is None and _register_heic(Path(path))
             Image.init()
@@ -231,6 +237,14 @@ def _opened(path: str | Path, error: type[InputError], stream: BinaryIO | None) 
             ) from exc
 
 
+@contextlib.contextmanager
+def _quiet_pillow() -> Iterator[None]:
+    """Drops Pillow's own warnings: our checks and errors say what matters in one line."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="PIL")
+        yield
+
+
 def _register_heic(path: Path) -> bool:
     """Whether the file is a HEIC picture; teaches Pillow to read those, where pillow-heif is installed."""
     with open(path, "rb") as file:
@@ -240,11 +254,6 @@ def _register_heic(path: Path) -> bool:
     with contextlib.suppress(ImportError):
         importlib.import_module("pillow_heif").register_heif_opener()
     return True
-
-
-def _orientation(image: Image.Image) -> int:
-    orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
-    return orientation if orientation in range(1, 9) else 1
 
 
 def _rgb_pixels(image: Image.Image) -> RGBImage:

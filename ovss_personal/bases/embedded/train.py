@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset
 from tqdm import tqdm
 
+from ovss_personal.bases.embedded.calibrate import calibrate, write_weights
 from ovss_personal.bases.embedded.decoder import MaskDecoder, grid_points, mask_logits
 from ovss_personal.bases.embedded.encoder import Encoder, normalise
 from ovss_personal.bases.embedded.scenes import SceneMaker
@@ -237,7 +238,11 @@ def main() -> None:
     sources = Sources(args.stamps) if args.stamps else fetch()
     if args.device == "cpu":
         torch.set_num_threads(1)  # the other core draws and encodes the scenes
-    train(config, args.out, sources, args.device)
+    decoder = train(config, args.out, sources, args.device)
+    torch.set_num_threads(os.cpu_count() or 1)
+    maker = SceneMaker(sources, config.large_size)
+    tensors, figures = calibrate(decoder, Encoder().to(args.device), maker, config.seed)
+    write_weights(args.out, decoder, tensors, figures)
 
 
 if __name__ == "__main__":

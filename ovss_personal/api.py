@@ -1,0 +1,203 @@
+"""The five lines a user writes. Puts a base, the user's files and the personal method together."""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ovss_personal.bases import load_base
+from ovss_personal.errors import OvssWarning, ShotsError
+from ovss_personal.io.images import as_image
+from ovss_personal.io.shots import load_shots
+from ovss_personal.structures import Proposals, RGBImage, Segmentation, Shot
+from ovss_personal.vocabulary import check_concepts, check_word, check_words, named_words
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ovss_personal.bases.base import Base
+    from ovss_personal.cache import ProposalCache
+    from ovss_personal.config import FitConfig
+    from ovss_personal.label_map import ScoredProposals
+    from ovss_personal.personal.concept import Concept
+    from ovss_personal.personal.fit import FitShot, Progress
+    from ovss_personal.personal.head import Contender, PersonalHead
+
+__all__ = ["demo_album", "demo_albums", "load_base", "load_shots", "personalize", "propose", "segment", "segment_many"]
+
+# The open words of every fit: what a concept learns not to be does not depend on what it is later used with.
+FIT_WORDS = "coco-stuff"
+
+
+def propose(base: Base, image: RGBImage, cache: ProposalCache | None = None) -> Proposals:
+    """What `base` sees in one (H, W, 3) uint8 image; from `cache` if it has looked at it before."""
+    if cache is None:
+        return base.propose([image])[0]
+    digest = hashlib.sha256(repr(image.shape).encode() + image.tobytes()).hexdigest()
+    key = cache.key(digest, base.fingerprint)
+    found = cache.get(key)
+    if found is None:
+        found = base.propose([image])[0]
+        cache.put(key, found)
+    return found
+
+
+def personalize(
+    base: Base,
+    shots: Sequence[Shot],
+    *,
+    concept: str,
+    class_name: str | None = None,
+    config: FitConfig | None = None,
+    progress: Progress | None = None,
+    cache: ProposalCache | None = None,
+) -> Concept:
+    """Learn a concept from K shots. Each passes through the base once.
+
+    Args:
+        concept: what the user calls it, "my bird".
+        class_name: what it is to anybody, "bird"; by default the concept's name.
+        config: settings of the fit; by default the base's own.
+        progress: called with (done, total, stage).
+
+    Raises:
+        ShotsError: there is no shot.
+        VocabularyError: a name is empty or too long.
+        InputError: the loss stopped being finite.
+    """
+    from ovss_personal.personal.concept import Concept, FitReport, ShotReport
+    from ovss_personal.personal.fit import FitShot, Words, fit
+    from ovss_personal.personal.report import leave_one_out, outliers, shot_iou
+    from ovss_personal.personal.views import filled_up
+
+    name = check_word(concept, "the concept's name")
+    kind = check_word(class_name or concept, "the class name")
+    if not shots:
+        raise ShotsError("there are no shots to learn from.")
+    config = config or base.fit_defaults
+    pictures = filled_up(shots, config.views)
+    seen = []
+    for i, shot in enumerate(pictures, 1):
+        seen.append(FitShot(propose(base, shot.image, cache), shot.mask, shot.ignore))
+        if progress:
+            progress(i, len(pictures), "look")
+    open_words = tuple(word for word in named_words(FIT_WORDS) if word != name)
+    words = Words(
+        concept=base.encode([kind])[0],
+        open=base.encode(open_words),
+        hidden=base.competitors(kind, config.competitors),
+    )
+    head, losses = fit(seen, words, base.traits, config, progress)
+
+    def scorer(shot: FitShot, head: PersonalHead) -> ScoredProposals:
+        return _score(base, shot.proposals, words.open, [_contender(base, head, config, kind, open_words)])
+
+    def fit_on(kept: Sequence[int]) -> PersonalHead:
+        return fit([seen[i] for i in kept], words, base.traits, config)[0]
+
+    count = len(shots)
+    ious = [shot_iou(shot, scorer(shot, head)) for shot in seen[:count]]
+    left_out = leave_one_out(seen[:count], fit_on, scorer) if count > 1 else [None]
+    odd = outliers([x for x in left_out if x is not None]) if count > 1 else [False]
+    for shot, is_odd in zip(shots, odd, strict=True):
+        if is_odd:
+            warnings.warn(
+                f"the shot {shot.name} does not fit the others; look at its mask with 'inspect', or leave it out.",
+                OvssWarning,
+                stacklevel=2,
+            )
+    rows = zip(shots, ious, left_out, odd, strict=True)
+    return Concept(
+        name=name,
+        class_name=kind,
+        base_name=base.name,
+        base_fingerprint=base.fingerprint,
+        words=open_words,
+        head=head,
+        config=config,
+        report=FitReport(tuple(ShotReport(s.name, s.sha256, *rest) for s, *rest in rows), losses),
+    )
+
+
+def segment(
+    base: Base,
+    image: str | Path | Any,
+    *,
+    words: Sequence[str],
+    concepts: Sequence[Concept] = (),
+    cache: ProposalCache | None = None,
+) -> Segmentation:
+    """Label every pixel of one image with a word or a concept.
+
+    Args:
+        image: a path, a Pillow picture, or a (H, W), (H, W, 3) or (H, W, 4) uint8 array.
+        words: the open vocabulary; the base may add a word of its own (`other`).
+
+    Raises:
+        ImageError: the image cannot be used.
+        VocabularyError: no word at all, an empty one, or two things of one name.
+        ConceptError: a concept was learned on another base.
+    """
+    return next(iter(segment_many(base, [image], words=words, concepts=concepts, cache=cache)))
+
+
+def segment_many(
+    base: Base,
+    images: Sequence[str | Path | Any],
+    *,
+    words: Sequence[str],
+    concepts: Sequence[Concept] = (),
+    cache: ProposalCache | None = None,
+) -> Iterator[Segmentation]:
+    """`segment` for image after image; what does not depend on the image is computed once."""
+    from ovss_personal.label_map import label_map
+
+    vocabulary = check_words(words)
+    names = [concept.name for concept in concepts]
+    check_concepts(names, (*vocabulary, *base.extra_words))
+    for concept in concepts:
+        concept.check_base(base.name, base.fingerprint)
+    text = base.encode(vocabulary)
+    contenders = [
+        _contender(base, c.head, c.config, c.class_name, tuple(dict.fromkeys((*c.words, *vocabulary))))
+        for c in concepts
+    ]
+    for source in images:
+        image = as_image(source)
+        proposals = propose(base, image, cache)
+        scored = _score(base, proposals, text, contenders)
+        yield label_map(scored, proposals.canvas, image, (*vocabulary, *base.extra_words), names)
+
+
+def demo_albums() -> tuple[str, ...]:
+    """The albums that come with the program."""
+    return tuple(sorted(p.name for p in _demo_folder().iterdir() if (p / "shots").is_dir()))
+
+
+def demo_album(name: str) -> Path:
+    """The folder of shots of a demo album (`images/` and `masks/` in it)."""
+    return _demo_folder() / name / "shots"
+
+
+def _demo_folder() -> Path:
+    from importlib.resources import files
+
+    return Path(str(files("ovss_personal.demo_data")))
+
+
+def _contender(base: Base, head: PersonalHead, config: FitConfig, class_name: str, words: Sequence[str]) -> Contender:
+    import torch
+
+    from ovss_personal.personal.head import Contender
+
+    hidden = base.competitors(class_name, config.competitors)
+    return Contender(head, config, torch.cat((base.encode(words), hidden)))
+
+
+def _score(base: Base, proposals: Proposals, text: Tensor, contenders: Sequence[Contender]) -> ScoredProposals:
+    from ovss_personal.personal.head import score
+
+    return score(proposals, text, contenders, base.word_scores, base.traits)

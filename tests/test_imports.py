@@ -1,0 +1,98 @@
+"""What importing costs, what the public names are, and which way imports run."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import ovss_personal
+
+PACKAGE = Path(ovss_personal.__file__).parent
+
+# From what the user meets down to what knows nothing; a module imports from its own row or one below.
+LAYERS = [
+    {"cli"},
+    {"evaluation", "benchmarks"},
+    {"api"},
+    {"personal", "bases", "composites"},
+    {"io", "cache", "vocabulary"},
+    {"label_map", "grid"},
+    {"structures"},
+    {"overlay", "config", "errors"},
+]
+STRANGERS = [{"personal", "bases"}]
+LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
+
+
+def python(code: str) -> str:
+    return subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+
+
+def imported(path: Path) -> set[str]:
+    """The parts of the program that a file imports, wherever in the file it does."""
+    parts: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        parts |= {name.split(".")[1] for name in names if name.startswith("ovss_personal.")}
+    return parts & LEVEL.keys()
+
+
+@pytest.mark.parametrize(
+    "path", sorted(PACKAGE.glob("*/**/*.py")) + sorted(PACKAGE.glob("[!_]*.py")), ids=str
+)
+def test_imports_run_one_way(path: Path) -> None:
+    part = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    assert part in LEVEL, f"give {part} a place in LAYERS"
+    for other in imported(path) - {part}:
+        assert LEVEL[other] >= LEVEL[part], f"{part} imports {other}"
+        assert {part, other} not in STRANGERS, f"{part} and {other} must not know each other"
+
+
+def test_every_public_name_resolves_and_is_listed() -> None:
+    assert sorted(ovss_personal.__all__) == ovss_personal.__all__
+    assert set(ovss_personal.__all__) == {*ovss_personal._HOME, "__version__"}
+    for name in ovss_personal.__all__:
+        assert getattr(ovss_personal, name) is not None
+        assert name in dir(ovss_personal)
+    with pytest.raises(AttributeError, match="has no attribute 'persnalize'"):
+        _ = ovss_personal.persnalize
+
+
+def test_the_version_is_the_distribution_s() -> None:
+    from importlib.metadata import version
+
+    assert ovss_personal.__version__ == version("ovss-personal")
+
+
+@pytest.mark.parametrize("module", ["ovss_personal", "ovss_personal.cli"])
+def test_importing_costs_no_heavy_library(module: str) -> None:
+    heavy = {"torch", "numpy", "PIL", "transformers", "timm", "scipy", "yaml", "tqdm"}
+    loaded = python(f"import sys, {module}; print(' '.join(sys.modules))").split()
+    assert not heavy & set(loaded)
+
+
+@pytest.mark.parametrize("command", ["main", "personalize_main"])
+def test_help_answers_in_half_a_second(command: str) -> None:
+    code = f"import sys; sys.argv = ['x', '--help']; from ovss_personal.cli import {command}; {command}()"
+    seconds = []
+    for _ in range(3):
+        start = time.perf_counter()
+        assert "Usage:" in python(code)
+        seconds.append(time.perf_counter() - start)
+    assert min(seconds) < 0.5
+
+
+def test_the_demo_albums_are_found_where_they_are_installed() -> None:
+    from importlib.resources import files
+
+    assert files("ovss_personal.demo_data").is_dir()
