@@ -16,8 +16,6 @@ from ovss_personal.structures import Proposals, RGBImage, Segmentation, Shot
 from ovss_personal.vocabulary import check_concepts, check_word, check_words, named_words
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from ovss_personal.bases.base import Base
     from ovss_personal.cache import ProposalCache
     from ovss_personal.config import FitConfig
@@ -54,6 +52,7 @@ def personalize(
     config: FitConfig | None = None,
     progress: Progress | None = None,
     cache: ProposalCache | None = None,
+    leave_one_out: bool = True,
 ) -> Concept:
     """Learn a concept from K shots. Each passes through the base once.
 
@@ -62,6 +61,7 @@ def personalize(
         class_name: what it is to anybody, "bird"; by default the concept's name.
         config: settings of the fit; by default the base's own.
         progress: called with (done, total, stage).
+        leave_one_out: for K ≥ 2, also fit without each shot in turn, to say how well the others find it.
 
     Raises:
         ShotsError: there is no shot.
@@ -70,7 +70,8 @@ def personalize(
     """
     from ovss_personal.personal.concept import Concept, FitReport, ShotReport
     from ovss_personal.personal.fit import FitShot, Words, fit
-    from ovss_personal.personal.report import leave_one_out, outliers, shot_iou
+    from ovss_personal.personal.head import score
+    from ovss_personal.personal.report import left_out_ious, outliers, shot_iou
     from ovss_personal.personal.views import filled_up
 
     name = check_word(concept, "the concept's name")
@@ -93,15 +94,19 @@ def personalize(
     head, losses = fit(seen, words, base.traits, config, progress)
 
     def scorer(shot: FitShot, head: PersonalHead) -> ScoredProposals:
-        return _score(base, shot.proposals, words.open, [_contender(base, head, config, kind, open_words)])
+        contender = _contender(base, head, config, kind, open_words)
+        return score(shot.proposals, words.open, [contender], base.word_scores, base.traits)
 
     def fit_on(kept: Sequence[int]) -> PersonalHead:
         return fit([seen[i] for i in kept], words, base.traits, config)[0]
 
     count = len(shots)
     ious = [shot_iou(shot, scorer(shot, head)) for shot in seen[:count]]
-    left_out = leave_one_out(seen[:count], fit_on, scorer) if count > 1 else [None]
-    odd = outliers([x for x in left_out if x is not None]) if count > 1 else [False]
+    left_out: list[float | None] = [None] * count
+    odd = [False] * count
+    if leave_one_out and count > 1:
+        found = left_out_ious(seen[:count], fit_on, scorer)
+        left_out, odd = [*found], outliers(found)
     for shot, is_odd in zip(shots, odd, strict=True):
         if is_odd:
             warnings.warn(
@@ -109,7 +114,10 @@ def personalize(
                 OvssWarning,
                 stacklevel=2,
             )
-    rows = zip(shots, ious, left_out, odd, strict=True)
+    rows = tuple(
+        ShotReport(shot.name, shot.sha256, iou, alone, is_odd)
+        for shot, iou, alone, is_odd in zip(shots, ious, left_out, odd, strict=True)
+    )
     return Concept(
         name=name,
         class_name=kind,
@@ -118,7 +126,7 @@ def personalize(
         words=open_words,
         head=head,
         config=config,
-        report=FitReport(tuple(ShotReport(s.name, s.sha256, *rest) for s, *rest in rows), losses),
+        report=FitReport(rows, losses),
     )
 
 
@@ -154,21 +162,18 @@ def segment_many(
 ) -> Iterator[Segmentation]:
     """`segment` for image after image; what does not depend on the image is computed once."""
     from ovss_personal.label_map import label_map
+    from ovss_personal.personal.head import score
 
     vocabulary = check_words(words)
     names = [concept.name for concept in concepts]
     check_concepts(names, (*vocabulary, *base.extra_words))
     for concept in concepts:
         concept.check_base(base.name, base.fingerprint)
-    text = base.encode(vocabulary)
-    contenders = [
-        _contender(base, c.head, c.config, c.class_name, tuple(dict.fromkeys((*c.words, *vocabulary))))
-        for c in concepts
-    ]
+    text, contenders = base.encode(vocabulary), _contenders(base, vocabulary, concepts)
     for source in images:
         image = as_image(source)
         proposals = propose(base, image, cache)
-        scored = _score(base, proposals, text, contenders)
+        scored = score(proposals, text, contenders, base.word_scores, base.traits)
         yield label_map(scored, proposals.canvas, image, (*vocabulary, *base.extra_words), names)
 
 
@@ -188,6 +193,22 @@ def _demo_folder() -> Path:
     return Path(str(files("ovss_personal.demo_data")))
 
 
+def scored_proposals(
+    base: Base, proposals: Proposals, words: Sequence[str], concepts: Sequence[Concept]
+) -> ScoredProposals:
+    """Every proposal of one image against every word and concept; `segment` paints this."""
+    from ovss_personal.personal.head import score
+
+    return score(proposals, base.encode(words), _contenders(base, words, concepts), base.word_scores, base.traits)
+
+
+def _contenders(base: Base, words: Sequence[str], concepts: Sequence[Concept]) -> list[Contender]:
+    """The concepts with what they compete with: the words of their fit, the user's words, the hidden ones."""
+    return [
+        _contender(base, c.head, c.config, c.class_name, tuple(dict.fromkeys((*c.words, *words)))) for c in concepts
+    ]
+
+
 def _contender(base: Base, head: PersonalHead, config: FitConfig, class_name: str, words: Sequence[str]) -> Contender:
     import torch
 
@@ -195,9 +216,3 @@ def _contender(base: Base, head: PersonalHead, config: FitConfig, class_name: st
 
     hidden = base.competitors(class_name, config.competitors)
     return Contender(head, config, torch.cat((base.encode(words), hidden)))
-
-
-def _score(base: Base, proposals: Proposals, text: Tensor, contenders: Sequence[Contender]) -> ScoredProposals:
-    from ovss_personal.personal.head import score
-
-    return score(proposals, text, contenders, base.word_scores, base.traits)

@@ -48,12 +48,11 @@ def decide(words: Tensor, personal: Tensor, total: Tensor, thresholds: Sequence[
     index = torch.tensor([*range(len(words)), *(len(words) + i for i in free)], device=words.device)
     labels = index[torch.cat((words, personal[free] * total)).argmax(0)]
     if bound:
-        limit = torch.tensor([thresholds[i] for i in bound], device=words.device)
-        best, which = personal[bound].max(0)
-        over = (personal[bound] > limit.view(-1, *[1] * (personal.dim() - 1))).any(0)
-        # With several concepts the largest share wins; it is above its own limit or the pixel stays open.
-        over &= best > limit[which]
-        labels = torch.where(over, torch.tensor(bound, device=words.device)[which] + len(words), labels)
+        limits = torch.tensor([thresholds[i] for i in bound], device=words.device)
+        over = personal[bound] > limits.view(-1, *[1] * (personal.dim() - 1))
+        # Of several concepts above their limits, the one with the largest share.
+        which = torch.where(over, personal[bound], -1.0).argmax(0)
+        labels = torch.where(over.any(0), torch.tensor(bound, device=words.device)[which] + len(words), labels)
     return labels
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from random import Random
@@ -67,8 +68,10 @@ def _room(rng: Random, number: int, items: Sequence[Item]) -> tuple[str, ...]:
 
 def still_life(rng: Random, number: int, *, mine: bool, shot: bool) -> Scene:
     """Table number `number`, with my mug if `mine`; shots are a little closer and less crowded."""
-    height = rng.uniform(125, 175) if shot else rng.uniform(92, 168)  # pixels
-    camera = Camera((0.0, 0.45, 0.2), FOCAL / height, rng.uniform(12, 38), rng.uniform(-28, 28))
+    height = rng.uniform(120, 178) if shot else rng.uniform(85, 165)  # pixels
+    elevation = rng.uniform(12, 38)
+    tall = math.cos(math.radians(elevation)) + 0.84 * math.sin(math.radians(elevation))  # side and rim
+    camera = Camera((0.0, 0.45, 0.2), FOCAL * tall / height, elevation, rng.uniform(-28, 28))
 
     def mug(name: str) -> Item:
         shape = f"{name}({int(rng.random() < 0.4)})"
@@ -82,7 +85,7 @@ def still_life(rng: Random, number: int, *, mine: bool, shot: bool) -> Scene:
     items = [replace(first, place=(rng.uniform(-spot, spot), 0.0, rng.uniform(-spot, spot)))]
     props = rng.sample(PROPS, rng.randint(2, 3) if shot else rng.randint(2, 4))
     for item in [*map(mug, names), *(replace(prop, turn=rng.uniform(0, 360)) for prop in props)]:
-        touching = item.role == "other" and rng.random() < 0.55
+        touching = item.role == "other" and rng.random() < 0.7
         placed = put(rng, item, items, camera, beside=items[0] if touching else None)
         if placed is not None:
             items.append(placed)

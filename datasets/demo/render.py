@@ -44,7 +44,7 @@ class Album:
 
 
 ALBUMS = {
-    "my_mug": Album(11, mugs.still_life, (80, 190), (0.87, 0.55)),
+    "my_mug": Album(11, mugs.still_life, (78, 186), (0.87, 0.55)),
     "my_bird": Album(23, birds.garden, (90, 270), (0.87, 0.55)),
 }
 
@@ -124,9 +124,7 @@ def render_album(name: str, out: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--album", choices=sorted(ALBUMS), help="only this album")
     parser.add_argument("--out", type=Path, default=HERE, help="where the albums go (default: here)")
     args = parser.parse_args()

@@ -59,7 +59,7 @@ def load_base(name_or_yaml: str | Path = "embedded", *, device: str | None = Non
         raise _unknown(config.base)
     try:
         factory = getattr(import_module(module), cls)
-    except (ImportError, AttributeError) as error:
+    except (ImportError, AttributeError, ValueError) as error:
         raise UsageError(f"the base '{config.base}' cannot be imported ({error}).") from error
     base: Base = factory(config, fit_defaults)
     return base

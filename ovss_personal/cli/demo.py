@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ovss_personal.cli.shell import DebugFlag, JsonFlag, print_json, verb
+from ovss_personal.cli.shell import Base, DebugFlag, JsonFlag, note, print_json, verb
 
 
 def register(app: typer.Typer) -> None:
@@ -17,15 +17,23 @@ def register(app: typer.Typer) -> None:
 def demo(
     *,
     album: Annotated[str, typer.Option(help="my_mug, my_bird or all.")] = "all",
+    base: Base = "embedded",
     out: Annotated[Path, typer.Option(help="Where to put the pictures.")] = Path("out/demo"),
     as_json: JsonFlag = False,
     debug: DebugFlag = False,
 ) -> None:
     """Learn from the demo albums and segment what was kept back."""
+    from dataclasses import asdict
+
     from ovss_personal.evaluation.demo import run_demo
 
-    result = run_demo(album, out)
+    results = run_demo(album, out, base, note)
     if as_json:
-        print_json(result)
-    else:
-        print(result)
+        print_json({"albums": [asdict(result) for result in results]})
+        return
+    for result in results:
+        print(
+            f"{result.concept}: IoU {100 * result.iou_before:.0f} (text only) -> {100 * result.iou_after:.0f} "
+            f"(personalised), on {result.photos} photos; false alarms in {result.false_alarms} of the "
+            f"{result.without} without it\n  pictures: {result.folder}/*.after.png"
+        )

@@ -101,7 +101,7 @@ def _cast_shadow(canvas: RGB, alpha: npt.NDArray[np.uint8], left: int, top: int,
 
 
 def crop_background(rng: np.random.Generator, background: RGB, size: int, low: float = 0.5) -> RGB:
-    """(size, size, 3) a square crop whose side is U(low, 1) of the background's shorter side, half the time mirrored."""
+    """(size, size, 3) a square crop whose side is U(low, 1) of the shorter side, half the time mirrored."""
     height, width = background.shape[:2]
     side = max(8, int(min(height, width) * rng.uniform(low, 1)))
     x, y = int(rng.integers(0, width - side + 1)), int(rng.integers(0, height - side + 1))

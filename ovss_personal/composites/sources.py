@@ -108,9 +108,9 @@ class Sources:
 
     def background(self, name: str, max_side: int = 1280) -> RGB:
         """The background `name` as RGB, at most `max_side` pixels a side."""
-        image = Image.open(self._background_path(name))
-        image.draft("RGB", (max_side, max_side))
-        image = image.convert("RGB")
+        stored = Image.open(self._background_path(name))
+        stored.draft("RGB", (max_side, max_side))
+        image = stored.convert("RGB")
         image.thumbnail((max_side, max_side), Image.Resampling.LANCZOS)
         return np.asarray(image)
 

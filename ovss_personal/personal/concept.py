@@ -9,14 +9,15 @@ from __future__ import annotations
 import json
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ovss_personal.config import FitConfig
-from ovss_personal.errors import ConceptError, ConfigError, OvssWarning
+from ovss_personal.errors import ConceptError, ConfigError, OvssWarning, VocabularyError
 from ovss_personal.io.files import atomic_folder
+from ovss_personal.vocabulary import check_word
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,6 +29,10 @@ MODEL_FILE = "adapter_model.safetensors"
 CARD_FILE = "README.md"
 FORMAT_VERSION = 1
 LIBRARY = "ovss_personal"
+CONFIG_KEYS = {
+    "format_version", "library", "library_version", "concept", "class_name", "base", "base_fingerprint",
+    "num_proposals", "dim", "alpha", "fit", "words", "shots", "losses",
+}  # fmt: skip
 MAX_FILE_BYTES = 64 * 2**20
 
 
@@ -111,16 +116,19 @@ class Concept:
     def from_pretrained(cls, source: str | Path) -> Concept:
         """Read a concept from its folder, or from a `user/name` repository of the Hugging Face hub.
 
+        The hub is asked only where `user` is no folder here, so that a misspelt path opens no connection;
+        with HF_HUB_OFFLINE set, only what was downloaded before is found.
+
         Raises:
             ConceptError: it is not there, or anything in it is missing, broken, of a newer format or not finite.
         """
         folder = Path(source)
-        if not folder.is_dir() and re.fullmatch(r"[\w][\w.-]*/[\w][\w.-]*", str(source)):
+        if re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", str(source), re.ASCII) and not folder.parent.exists():
             folder = _download(str(source))
         config = _read_config(folder)
         try:
             return cls._from_json(config, _read_tensors(folder, config))
-        except (KeyError, TypeError, ValueError, ConfigError) as error:
+        except (KeyError, TypeError, ValueError, ConfigError, VocabularyError) as error:
             raise ConceptError(
                 f"a field is missing or of the wrong type ({error}).", path=folder / CONFIG_FILE
             ) from error
@@ -173,20 +181,26 @@ class Concept:
     def _from_json(cls, config: dict[str, Any], tensors: dict[str, Tensor]) -> Concept:
         from ovss_personal.personal.head import PersonalHead
 
-        shots = tuple(ShotReport(**_known(ShotReport, shot, "shots")) for shot in config["shots"])
         text = {key: config[key] for key in ("concept", "class_name", "base", "base_fingerprint")}
-        wrong = [key for key, value in text.items() if not isinstance(value, str) or not value.strip()]
-        if wrong or not all(isinstance(word, str) for word in config["words"]):
-            raise TypeError(f"'{(wrong or ['words'])[0]}' is not text")
+        text |= {f"words[{i}]": word for i, word in enumerate(config["words"])}
+        for key, value in text.items():
+            if not isinstance(value, str) or check_word(value, f"'{key}'") != value:
+                raise TypeError(f"'{key}' is {value!r}, not text")
+        alpha = float(config["alpha"])
+        if not 0 <= alpha <= 1:
+            raise ValueError(f"'alpha' is {alpha}, not in [0, 1]")
         return cls(
             name=text["concept"],
             class_name=text["class_name"],
             base_name=text["base"],
             base_fingerprint=text["base_fingerprint"],
             words=tuple(config["words"]),
-            head=PersonalHead(**tensors, alpha=float(config["alpha"])),
-            config=FitConfig(**_known(FitConfig, config["fit"], "fit")),
-            report=FitReport(shots, {str(k): float(v) for k, v in config["losses"].items()}),
+            head=PersonalHead(**tensors, alpha=alpha),
+            config=FitConfig(**_known({field.name for field in fields(FitConfig)}, config["fit"], "fit")),
+            report=FitReport(
+                shots=tuple(_shot_report(shot) for shot in config["shots"]),
+                losses={str(name): float(value) for name, value in dict(config["losses"]).items()},
+            ),
         )
 
     def _card(self) -> str:
@@ -205,13 +219,26 @@ class Concept:
         )
 
 
-def _known(record: type, values: dict[str, Any], where: str) -> dict[str, Any]:
-    """The values that `record` has fields for; a warning names the others."""
-    names = {field.name for field in fields(record)}
+def _shot_report(values: Any) -> ShotReport:
+    known = _known({field.name for field in fields(ShotReport)}, values, "shots")
+    alone = known.get("leave_one_out")
+    return ShotReport(
+        name=str(known["name"]),
+        sha256=str(known["sha256"]),
+        iou=float(known["iou"]),
+        leave_one_out=None if alone is None else float(alone),
+        outlier=bool(known.get("outlier", False)),
+    )
+
+
+def _known(names: Set[str], values: Any, where: str) -> dict[str, Any]:
+    """The values of these names; a warning says what else there is. Raises TypeError if it is no JSON object."""
+    if not isinstance(values, dict):
+        raise TypeError(f"'{where}' is no JSON object")
     unknown = sorted(set(values) - names)
     if unknown:
         warnings.warn(
-            f"{CONFIG_FILE}: '{where}' has settings this version does not know, left out: {', '.join(unknown)}.",
+            f"{CONFIG_FILE}: '{where}' has keys that this version does not know, left out: {', '.join(unknown)}.",
             OvssWarning,
             stacklevel=2,
         )
@@ -222,7 +249,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
     path = folder / CONFIG_FILE
     if not path.is_file():
         raise ConceptError(
-            f"no {CONFIG_FILE} here, so this is not a concept.",
+            f"no {CONFIG_FILE} here, so this is not a concept." if folder.is_dir() else "there is no such folder.",
             path=folder,
             hint="name the folder that personalize wrote; 'ovss-personal concepts list' shows those below a folder.",
         )
@@ -241,7 +268,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
             path=path,
             hint="pip install --upgrade ovss-personal",
         )
-    return config
+    return _known(CONFIG_KEYS, config, "concept")
 
 
 def _read_tensors(folder: Path, config: dict[str, Any]) -> dict[str, Tensor]:

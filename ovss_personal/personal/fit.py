@@ -47,13 +47,14 @@ class Words:
 class _Prepared:
     """A shot with everything that stays constant through the fit computed once."""
 
-    proposals: Proposals
+    masks: Tensor  # (N, h, w)
+    embeddings: Tensor  # (N, D)
     mask: Tensor  # (h, w) bool
     valid: Tensor | None  # (h, w) bool
-    positive: Tensor  # (N,) bool
+    overlapping: Tensor  # (N,) bool, the positives of the rule "overlap"
     rest: Tensor  # (N,)
     void: Tensor | None  # (N,)
-    mask_loss: float  # λ1 dice + λ2 bce of the positives: no gradient, but part of eq. 1
+    mask_loss: Tensor  # (N,) λ1 dice + λ2 bce: no gradient, but part of eq. 1 and of the matching's cost
 
 
 def fit(
@@ -76,7 +77,7 @@ def fit(
         config = replace(config, alpha=1.0)
     visual = visual_embedding([(s.proposals, s.mask) for s in shots], traits.contrast)
     head = PersonalHead.start(words.concept, visual, len(shots[0].proposals.masks), config.alpha)
-    prepared = [_prepare(shot, words, head, traits) for shot in shots]
+    prepared = [_prepare(shot, words, traits) for shot in shots]
     learned = [head.text, head.embedding_weights, head.mask_weights, head.mask_bias]
     for tensor in learned:
         tensor.requires_grad_(True)
@@ -100,41 +101,57 @@ def fit(
     with torch.no_grad():
         final = [_losses(head, shot, words, traits) for shot in prepared]
     losses = {name: float(torch.stack([f[name] for f in final]).mean()) for name in final[0]}
-    return replace(head, **{k: v.detach() for k, v in head.tensors().items()}), losses
+    return PersonalHead(**{k: v.detach() for k, v in head.tensors().items()}, alpha=head.alpha), losses
 
 
 def _losses(head: PersonalHead, shot: _Prepared, words: Words, traits: BaseTraits) -> dict[str, Tensor]:
-    word, embeddings = head.word, shot.proposals.embeddings
-    personal = traits.logit_scale * embeddings @ word
-    cls = classification_loss(personal, shot.rest, shot.positive, shot.void, traits.no_object)
-    negative = head.negative_embedding(embeddings)
+    word = head.word
+    personal = traits.logit_scale * shot.embeddings @ word
+    positive = shot.overlapping if traits.positives == "overlap" else _matched(personal, shot, traits)
+    cls = classification_loss(personal, shot.rest, positive, shot.void, traits.no_object)
+    negative = head.negative_embedding(shot.embeddings)
     against = traits.logit_scale * torch.cat((words.open, word[None])) @ negative
     return {
-        "seg": shot.mask_loss + traits.cls * cls,
+        "seg": shot.mask_loss[positive].mean() + traits.cls * cls,
         "neg_embedding": negative_embedding_loss(against, len(words.open)),
-        "neg_mask": negative_mask_loss(head.negative_mask(shot.proposals.masks), shot.mask, shot.valid),
+        "neg_mask": negative_mask_loss(head.negative_mask(shot.masks), shot.mask, shot.valid),
     }
 
 
-def _prepare(shot: FitShot, words: Words, head: PersonalHead, traits: BaseTraits) -> _Prepared:
-    proposals = shot.proposals
-    size = (proposals.masks.shape[1], proposals.masks.shape[2])
-    mask = to_grid(shot.mask, proposals.canvas, size)
-    valid = None if shot.ignore is None else ~to_grid(shot.ignore, proposals.canvas, size)
+def _prepare(shot: FitShot, words: Words, traits: BaseTraits) -> _Prepared:
+    # Copies, since a base may look in inference mode, whose tensors autograd refuses.
+    masks, embeddings = shot.proposals.masks.clone(), shot.proposals.embeddings.clone()
+    mask, valid = on_grid(shot)
     keep = slice(None) if valid is None else valid.flatten()
-    logits, target = proposals.masks.flatten(1)[:, keep], mask.flatten()[keep].float()
-    masks = traits.dice * dice_loss(logits, target) + traits.bce * bce_loss(logits, target)  # (N,)
-    rest = rest_logits(proposals.embeddings, torch.cat((words.open, words.hidden)), traits)
-    if traits.positives == "overlap":
-        positive = _overlapping(logits > 0, target.bool())
-    else:
-        # With one ground truth the bipartite matching is the cheapest proposal.
-        odds = traits.logit_scale * proposals.embeddings @ head.word
-        probability = (odds - torch.logaddexp(odds, rest)).exp()
-        positive = torch.zeros(len(logits), dtype=torch.bool)
-        positive[(masks - traits.cls * probability).argmin()] = True
-    void = None if traits.void is None else traits.logit_scale * proposals.embeddings @ traits.void[0]
-    return _Prepared(proposals, mask, valid, positive, rest, void, float(masks[positive].mean()))
+    logits, target = masks.flatten(1)[:, keep], mask.flatten()[keep]
+    return _Prepared(
+        masks=masks,
+        embeddings=embeddings,
+        mask=mask,
+        valid=valid,
+        overlapping=_overlapping(logits > 0, target),
+        rest=rest_logits(embeddings, torch.cat((words.open, words.hidden)), traits),
+        void=None if traits.void is None else traits.logit_scale * embeddings @ traits.void[0],
+        mask_loss=traits.dice * dice_loss(logits, target.float()) + traits.bce * bce_loss(logits, target.float()),
+    )
+
+
+def on_grid(shot: FitShot) -> tuple[Tensor, Tensor | None]:
+    """The shot's mask and the cells that count (None: all), both (h, w) bool on the proposals' grid.
+
+    A cell of the object counts, whatever else in it is to be ignored.
+    """
+    canvas, size = shot.proposals.canvas, (shot.proposals.masks.shape[1], shot.proposals.masks.shape[2])
+    mask = to_grid(shot.mask, canvas, size)
+    return mask, None if shot.ignore is None else mask | ~to_grid(shot.ignore, canvas, size)
+
+
+def _matched(personal: Tensor, shot: _Prepared, traits: BaseTraits) -> Tensor:
+    """(N,) bool: the bipartite matching; with one ground truth it is the cheapest proposal."""
+    probability = (personal - torch.logaddexp(personal, shot.rest)).exp()
+    positive = torch.zeros(len(personal), dtype=torch.bool, device=personal.device)
+    positive[(shot.mask_loss - traits.cls * probability).argmin()] = True
+    return positive
 
 
 def _overlapping(masks: Tensor, target: Tensor) -> Tensor:

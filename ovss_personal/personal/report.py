@@ -7,9 +7,8 @@ from statistics import median
 
 import torch
 
-from ovss_personal.grid import to_grid
 from ovss_personal.label_map import ScoredProposals, decide, shares
-from ovss_personal.personal.fit import FitShot
+from ovss_personal.personal.fit import FitShot, on_grid
 from ovss_personal.personal.head import PersonalHead
 
 OUTLIER_GAP = 0.3  # of IoU below the median of the others
@@ -23,15 +22,13 @@ def shot_iou(shot: FitShot, scored: ScoredProposals) -> float:
     weights = scored.masks.sigmoid()
     words, personal = shares(scored, weights)
     found = decide(words, personal, weights.sum(0), scored.thresholds) == len(words)
-    size = (found.shape[0], found.shape[1])
-    truth = to_grid(shot.mask, shot.proposals.canvas, size)
-    if shot.ignore is not None:
-        valid = ~to_grid(shot.ignore, shot.proposals.canvas, size)
-        found, truth = found & valid, truth & valid
+    truth, valid = on_grid(shot)
+    if valid is not None:
+        found = found & valid
     return float((found & truth).sum() / (found | truth).sum().clamp(min=1))
 
 
-def leave_one_out(
+def left_out_ious(
     shots: Sequence[FitShot], fit_on: Callable[[Sequence[int]], PersonalHead], scorer: Scorer
 ) -> list[float]:
     """For each of K ≥ 2 shots, its IoU under a concept fitted on the other K - 1.

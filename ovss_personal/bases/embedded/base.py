@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -27,10 +26,15 @@ SIZE = 512  # every image is stretched to this square
 SCALE = 60.0
 THING_BIAS = 2.0  # in favour of things, on top of the balanced regression
 WEIGHTS = Path(__file__).parent / "weights"
+REINSTALL = "run: pip install --force-reinstall ovss-personal"
 
 
 class EmbeddedBase:
-    """The default base (`Base` protocol). Settings used: `device`, `tiles`; `weights` names a folder like `weights/`."""
+    """The default base (`Base` protocol). Of the settings, `weights` names a folder like the shipped `weights/`.
+
+    Raises:
+        WeightsError: weights, shipped or of a wheel, are missing or broken.
+    """
 
     name = "embedded"
     dim = DIM
@@ -44,16 +48,19 @@ class EmbeddedBase:
         folder = Path(self.config.weights) if self.config.weights else WEIGHTS
         self.encoder = Encoder().to(self.device)
         self.decoder = MaskDecoder().to(self.device).eval().requires_grad_(False)
-        self.decoder.load_state_dict({k: v.float() for k, v in load(folder / "decoder.safetensors").items()})
-        tensors = load(folder / "calibration.safetensors")
-        self.mean = tensors["mean"].to(self.device)
-        self.bank = tensors["bank"].float()
-        self.thing_weight, self.thing_bias = tensors["thing_weight"], tensors["thing_bias"]
-        texts = load(folder / "class_texts.safetensors")
-        owner = texts.pop("owner").long()
-        self.words = WordSpace(
-            self.encoder.class_rows.detach().cpu(), ClassTexts(owner=owner, **{k: v.float() for k, v in texts.items()})
+        decoder, calibration, texts = (
+            load(folder / f"{part}.safetensors") for part in ("decoder", "calibration", "class_texts")
         )
+        try:
+            self.decoder.load_state_dict({name: tensor.float() for name, tensor in decoder.items()})
+            self.mean = calibration["mean"].to(self.device)
+            self.bank = calibration["bank"].float()
+            self.thing_weight, self.thing_bias = calibration["thing_weight"], calibration["thing_bias"]
+            owner = texts.pop("owner").long()
+            class_texts = ClassTexts(owner=owner, **{name: tensor.float() for name, tensor in texts.items()})
+        except (KeyError, RuntimeError, TypeError) as error:
+            raise WeightsError(f"does not hold this base's tensors ({error}).", path=folder, hint=REINSTALL) from error
+        self.words = WordSpace(self.encoder.class_rows.detach().cpu(), class_texts)
         self.traits = BaseTraits(
             logit_scale=SCALE, positives="overlap", contrast=BETA, threshold=0.15, paper_threshold=0.4
         )
@@ -112,13 +119,10 @@ def load(path: Path) -> dict[str, Tensor]:
     try:
         tensors: dict[str, Tensor] = load_file(path)
     except (OSError, SafetensorError) as error:
-        raise WeightsError(
-            f"cannot be read ({error}).", path=path, hint="run: pip install --force-reinstall ovss-personal"
-        ) from error
+        raise WeightsError(f"cannot be read ({error}).", path=path, hint=REINSTALL) from error
     return tensors
 
 
-@lru_cache(maxsize=8)
 def fingerprint(folder: Path, tiles: int) -> str:
     """sha256 over both wheels' weights, our own, and every setting that changes the output."""
     parts = [image_encoder.weights_sha256(), text_encoder.weights_sha256(), f"tiles={tiles}", f"size={SIZE}"]

@@ -32,7 +32,9 @@ def scenes(maker: SceneMaker, seed: int) -> Iterator[Scene]:
 
 
 @torch.inference_mode()
-def calibrate(decoder: MaskDecoder, encoder: Encoder, maker: SceneMaker, seed: int) -> tuple[dict[str, Tensor], dict[str, float]]:
+def calibrate(
+    decoder: MaskDecoder, encoder: Encoder, maker: SceneMaker, seed: int
+) -> tuple[dict[str, Tensor], dict[str, float]]:
     """The tensors of `calibration.safetensors`, and figures for the log (thing-or-not AUC on held-out scenes)."""
     device = next(decoder.parameters()).device
     mean = torch.zeros((), device=device)
@@ -65,7 +67,7 @@ def _object_share(masks: Tensor, scene: Scene) -> Tensor:
     small = torch.from_numpy(scene.segments[1::4, 1::4]).to(masks.device).flatten()
     hard = (masks > 0).flatten(1).float()
     best = hard.new_zeros(len(hard))
-    for segment in small.unique().tolist():
+    for segment in torch.unique(small).tolist():
         if segment >= scene.regions:
             best = torch.maximum(best, hard @ (small == segment).float())
     return best / hard.sum(1).clamp(min=1)
@@ -98,7 +100,10 @@ def write_weights(out: Path, decoder: MaskDecoder, tensors: dict[str, Tensor], f
 
     folder = out / "weights"
     folder.mkdir(parents=True, exist_ok=True)
-    save_file({k: v.detach().cpu().half().contiguous() for k, v in decoder.state_dict().items()}, folder / "decoder.safetensors")
+    save_file(
+        {k: v.detach().cpu().half().contiguous() for k, v in decoder.state_dict().items()},
+        folder / "decoder.safetensors",
+    )
     save_file({k: v.contiguous() for k, v in tensors.items()}, folder / "calibration.safetensors")
     texts = {k: v.half() if v.is_floating_point() else v.short() for k, v in asdict(class_texts(TextEncoder())).items()}
     save_file(texts, folder / "class_texts.safetensors")

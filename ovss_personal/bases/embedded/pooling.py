@@ -19,7 +19,7 @@ def contrast_pool(masks: Tensor, features: Tensor, mean: Tensor, beta: float = B
     z_in is the mean over sigmoid · [> 0.5], z_out the mean weighted by 1 - sigmoid.
     """
     soft = masks.sigmoid()
-    size = features.shape[1:]
+    size = (features.shape[1], features.shape[2])
     inside = F.adaptive_avg_pool2d(soft * (soft > 0.5), size).flatten(1)  # (N, h'w')
     # A mask without a pixel above one half still needs a place: its soft weights give it.
     inside = torch.where(inside.sum(1, keepdim=True) > 0, inside, F.adaptive_avg_pool2d(soft, size).flatten(1))

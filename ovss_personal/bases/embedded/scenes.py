@@ -117,6 +117,11 @@ class SceneMaker:
         return self.cutouts[int(rng.integers(len(self.cutouts)))]
 
 
+def _bytes(values: npt.NDArray[np.float32 | np.float64]) -> RGB:
+    clipped: RGB = np.clip(values, 0, 255).astype(np.uint8)
+    return clipped
+
+
 def _region(rng: np.random.Generator, size: int) -> npt.NDArray[np.bool_]:
     """One side of a wavy line, or an ellipse: where another ground begins."""
     y, x = np.mgrid[:size, :size].astype(np.float32) / size
@@ -140,7 +145,7 @@ def _colour(rng: np.random.Generator) -> npt.NDArray[np.float32]:
 
 def _tint(rng: np.random.Generator, image: RGB) -> RGB:
     gain = (rng.uniform(0.7, 1.2) * rng.uniform(0.9, 1.1, 3)).astype(np.float32)
-    return np.clip(image * gain, 0, 255).astype(np.uint8)
+    return _bytes(image * gain)
 
 
 def _plain(rng: np.random.Generator, size: int) -> RGB:
@@ -148,7 +153,7 @@ def _plain(rng: np.random.Generator, size: int) -> RGB:
     y, x = np.mgrid[:size, :size].astype(np.float32) / size
     slope = rng.uniform(-60, 60, 2)
     light = (x - 0.5) * slope[0] + (y - 0.5) * slope[1] + rng.normal(0, rng.uniform(0, 6), (size, size))
-    return np.clip(_colour(rng) + light[..., None], 0, 255).astype(np.uint8)
+    return _bytes(_colour(rng) + light[..., None])
 
 
 def _pattern(rng: np.random.Generator, size: int) -> RGB:
@@ -161,7 +166,7 @@ def _pattern(rng: np.random.Generator, size: int) -> RGB:
     wave = (np.sin(u), np.sin(u) * np.sin(v), np.cos(u) + np.cos(v) - rng.uniform(0.5, 1.2), np.sin(u) + np.sin(v))
     blend = np.clip(wave[kind] * rng.uniform(2, 12) + 0.5, 0, 1)[..., None]
     grain = rng.normal(0, rng.uniform(0, 8), (size, size, 1))
-    return np.clip(_colour(rng) * blend + _colour(rng) * (1 - blend) + grain, 0, 255).astype(np.uint8)
+    return _bytes(_colour(rng) * blend + _colour(rng) * (1 - blend) + grain)
 
 
 def _recolour(rng: np.random.Generator, cutout: RGBA) -> RGBA:
@@ -175,7 +180,7 @@ def _recolour(rng: np.random.Generator, cutout: RGBA) -> RGBA:
         light = rgb.mean(-1, keepdims=True) / max(float(rgb.mean()), 1.0)
         height, width = cutout.shape[:2]
         painted = _pattern(rng, max(height, width))[:height, :width] * np.clip(light, 0.3, 1.6)
-    out[..., :3] = np.clip(painted, 0, 255).astype(np.uint8)
+    out[..., :3] = _bytes(painted)
     return out
 
 
@@ -195,7 +200,7 @@ def _made_up(rng: np.random.Generator, size: int) -> RGBA:
             draw.ellipse((x0, y0, x1, y1), outline=255, width=max(4, size // 12))
     paint = _pattern(rng, size) if rng.random() < 0.6 else _plain(rng, size)
     light = np.linspace(rng.uniform(0.5, 1), rng.uniform(0.7, 1.3), size, dtype=np.float32)[None, :, None]
-    rgb = np.clip(paint * light, 0, 255).astype(np.uint8)
+    rgb = _bytes(paint * light)
     out = np.dstack((rgb, np.asarray(shape)))
     box = shape.getbbox() or (0, 0, size, size)
     return np.ascontiguousarray(out[box[1] : box[3], box[0] : box[2]])
@@ -203,4 +208,4 @@ def _made_up(rng: np.random.Generator, size: int) -> RGBA:
 
 def _noisy(rng: np.random.Generator, image: RGB) -> RGB:
     grain = rng.normal(0, rng.uniform(1, 10), image.shape).astype(np.float32)
-    return np.clip(image + grain, 0, 255).astype(np.uint8)
+    return _bytes(image + grain)

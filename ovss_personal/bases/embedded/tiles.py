@@ -43,9 +43,9 @@ class Box:
 
 
 def tile_boxes(height: int, width: int, tiles: int) -> list[Box]:
-    """√tiles x √tiles overlapping crops that together cover the image (`tiles` is rounded up to a square)."""
-    side = math.isqrt(tiles - 1) + 1
-    steps = [i / max(1, side - 1) * (1 - TILE) for i in range(side)]
+    """√tiles x √tiles overlapping crops that together cover the image (`tiles` rounded up to a square, at least 4)."""
+    side = max(2, math.isqrt(tiles - 1) + 1)
+    steps = [i / (side - 1) * (1 - TILE) for i in range(side)]
     return [
         Box(round(y * height), round((y + TILE) * height), round(x * width), round((x + TILE) * width))
         for y in steps

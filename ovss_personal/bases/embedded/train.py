@@ -100,7 +100,7 @@ def query_points(segments: Tensor, generator: torch.Generator) -> Tensor:
     points = [grid_points(8) + jitter]
     per_segment = torch.empty(batch, QUERIES - 64, 2)
     for b in range(batch):
-        present = segments[b].unique()
+        present = torch.unique(segments[b])
         chosen = present[torch.randint(len(present), (QUERIES - 64,), generator=generator)]
         for q, segment in enumerate(chosen):
             where = (segments[b] == segment).flatten().nonzero().squeeze(1)
@@ -151,7 +151,7 @@ def best_iou(decoder: nn.Module, encoder: Encoder, maker: SceneMaker, seed: int,
         logits, _ = decoder(taps, grid_points()[None].to(device))
         masks = (logits[0] > 0).flatten(1).float()
         small = segments[0, 1::4, 1::4].flatten().to(device)
-        for segment in small.unique().tolist():
+        for segment in torch.unique(small).tolist():
             truth = (small == segment).float()
             if segment >= regions and truth.mean() > 0.003:
                 both = masks @ truth
@@ -189,9 +189,7 @@ def train(config: TrainConfig, out: Path, sources: Sources, device: str = "cpu",
         for group in optimiser.param_groups:
             group["lr"] = config.rate_at(step)
         points = query_points(segments, generator)
-        loss = mask_loss(
-            decoder, [t.to(device) for t in taps], segments.to(device), points.to(device), generator
-        )
+        loss = mask_loss(decoder, [t.to(device) for t in taps], segments.to(device), points.to(device), generator)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(decoder.parameters(), 1.0)

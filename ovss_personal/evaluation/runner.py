@@ -1,0 +1,184 @@
+"""Run methods over a manifest. Every image passes through the base once, whatever the number of methods and K."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from ovss_personal.api import personalize, propose, scored_proposals
+from ovss_personal.bases.base import Base
+from ovss_personal.benchmarks.manifest import ConceptSet, Item, Manifest
+from ovss_personal.cache import ProposalCache
+from ovss_personal.config import FitConfig
+from ovss_personal.evaluation.metrics import Confusion, PersonalCounts
+from ovss_personal.grid import mask_rows
+from ovss_personal.io.files import atomic_write
+from ovss_personal.label_map import ScoredProposals, decide, shares
+from ovss_personal.personal.concept import Concept
+from ovss_personal.personal.head import with_negatives
+from ovss_personal.structures import BoolMask, Proposals
+
+
+@dataclass(frozen=True)
+class Result:
+    """One method with K shots on one concept. Shares in [0, 1]; `pairs_iou` is of the side-by-side images."""
+
+    concept: str
+    method: str
+    shots: int
+    iou: float
+    precision: float
+    recall: float
+    false_alarms: float
+    others_miou: float
+    pairs_iou: float
+
+
+@dataclass(frozen=True)
+class _Test:
+    """A test image ready to be scored: its proposals, sigmoid masks at full size, truth, unpersonalised labels."""
+
+    proposals: Proposals
+    weights: Tensor  # (N, H, W)
+    truth: BoolMask
+    plain: Tensor  # (H, W)
+
+
+def evaluate(
+    base: Base,
+    manifest: Manifest,
+    methods: dict[str, FitConfig | None],
+    shots: Sequence[int] = (1, 3, 5),
+    out: Path | None = None,
+    cache: ProposalCache | None = None,
+) -> list[Result]:
+    """Every method with every K on every concept of the manifest.
+
+    With `out`, each concept's results are written there when it is done, and a run that was cut off goes on from
+    what is there, unless base or methods changed.
+    """
+    results: list[Result] = []
+    for concept in tqdm(manifest.concepts, desc=manifest.name, disable=None):
+        known = _stored(out, base, methods, shots, concept)
+        if known is None:
+            known = list(_on_concept(base, manifest, concept, methods, shots, cache))
+            _store(out, base, methods, shots, concept, known)
+        results += known
+    return results
+
+
+def _on_concept(
+    base: Base,
+    manifest: Manifest,
+    concept: ConceptSet,
+    methods: dict[str, FitConfig | None],
+    shots: Sequence[int],
+    cache: ProposalCache | None,
+) -> Iterator[Result]:
+    text = base.encode(manifest.words)
+    loaded = [manifest.shot(item) for item in concept.shots]
+    learned: dict[tuple[str, int], Concept | None] = {}
+    for method, config in methods.items():
+        for count in shots:
+            learned[method, count] = config and personalize(
+                base,
+                loaded[:count],
+                concept=concept.name,
+                class_name=concept.class_name,
+                config=config,
+                cache=cache,
+                leave_one_out=False,
+            )
+    personal = len(manifest.words) + len(base.extra_words)
+    single = {key: (PersonalCounts(), Confusion(personal + 1)) for key in learned}
+    beside = {key: PersonalCounts() for key in learned}
+    for kind, items in (("single", (*concept.positives, *concept.negatives)), ("beside", concept.pairs)):
+        for item in items:
+            test = _look(base, manifest, item, text, cache)
+            for key, fitted in learned.items():
+                labels = _label(base, test, manifest.words, text, concept, fitted)
+                found = (labels == personal).numpy()
+                if kind == "beside":
+                    beside[key].add(found, test.truth)
+                    continue
+                counts, confusion = single[key]
+                counts.add(found, test.truth)
+                truth = test.plain.clone()
+                truth[torch.from_numpy(test.truth)] = personal
+                confusion.add(labels.numpy(), truth.numpy())
+    for (method, count), (counts, confusion) in single.items():
+        yield Result(
+            concept=concept.name,
+            method=method,
+            shots=count,
+            iou=counts.iou,
+            precision=counts.precision,
+            recall=counts.recall,
+            false_alarms=counts.false_alarm_rate,
+            others_miou=confusion.mean_iou(leave_out=[personal]),
+            pairs_iou=beside[method, count].iou,
+        )
+
+
+@torch.no_grad()
+def _look(base: Base, manifest: Manifest, item: Item, text: Tensor, cache: ProposalCache | None) -> _Test:
+    image = manifest.image(item)
+    proposals = propose(base, image, cache)
+    weights = mask_rows(proposals.masks, proposals.canvas, 0, image.shape[0]).sigmoid()
+    words, none = shares(scored_proposals(base, proposals, manifest.words, []), weights)
+    plain = decide(words, none, weights.sum(0), ())
+    return _Test(proposals, weights, manifest.mask(item, image), plain)
+
+
+@torch.no_grad()
+def _label(
+    base: Base, test: _Test, words: Sequence[str], text: Tensor, concept: ConceptSet, fitted: Concept | None
+) -> Tensor:
+    """(H, W) labels: words, the base's extra words, then the concept."""
+    if fitted is None:  # the class word joins the vocabulary and is read as the concept
+        rule = base.word_scores(test.proposals, torch.cat((text, base.encode([concept.class_name]))))
+        count = len(words)
+        order = [*range(count), *range(count + 1, rule.shape[1])]
+        scored = ScoredProposals(test.proposals.masks, rule[:, order], rule[:, [count]], (None,))
+    else:
+        scored = scored_proposals(base, test.proposals, words, [fitted])
+    weights = test.weights
+    if fitted is not None and len(scored.masks) > len(weights):
+        negative = with_negatives(test.proposals, [fitted.head]).masks[-1:]
+        height = test.truth.shape[0]
+        weights = torch.cat((weights, mask_rows(negative, test.proposals.canvas, 0, height).sigmoid()))
+    sums, personal = shares(scored, weights)
+    return decide(sums, personal, weights.sum(0), scored.thresholds)
+
+
+def _run_key(base: Base, methods: dict[str, FitConfig | None], shots: Sequence[int], concept: ConceptSet) -> str:
+    settings = {name: config and asdict(config) for name, config in methods.items()}
+    text = json.dumps([base.fingerprint, settings, list(shots), asdict(concept)], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+
+def _stored(out: Path | None, *run: object) -> list[Result] | None:
+    if out is None:
+        return None
+    path = out / f"{_run_key(*run)}.json"  # type: ignore[arg-type]
+    return [Result(**row) for row in json.loads(path.read_text("utf-8"))] if path.is_file() else None
+
+
+def _store(
+    out: Path | None,
+    base: Base,
+    methods: dict[str, FitConfig | None],
+    shots: Sequence[int],
+    concept: ConceptSet,
+    results: Sequence[Result],
+) -> None:
+    if out is not None:
+        rows = json.dumps([asdict(result) for result in results], indent=1)
+        atomic_write(out / f"{_run_key(base, methods, shots, concept)}.json", rows.encode())
