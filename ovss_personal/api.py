@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ovss_personal.bases import load_base
-from ovss_personal.errors import OvssWarning, ShotsError
+from ovss_personal.errors import OvssWarning, ShotsError, VocabularyError
 from ovss_personal.io.images import as_image
 from ovss_personal.io.shots import load_shots
 from ovss_personal.structures import Proposals, RGBImage, Segmentation, Shot
@@ -166,6 +166,11 @@ def segment_many(
 
     vocabulary = check_words(words)
     names = [concept.name for concept in concepts]
+    own = [word for word in vocabulary if word in base.extra_words]
+    if own:
+        raise VocabularyError(f"the word '{own[0]}' is one that the base adds by itself.", hint="leave it out.")
+    if not vocabulary and not base.extra_words:
+        raise VocabularyError("there are no words, and a pixel that is no concept needs one.")
     check_concepts(names, (*vocabulary, *base.extra_words))
     for concept in concepts:
         concept.check_base(base.name, base.fingerprint)

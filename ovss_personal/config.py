@@ -57,12 +57,12 @@ class FitConfig:
         visual: whether the visual embedding is mixed in, left out, or replaces the learned one.
         negative: whether the negative mask takes part at inference.
         threshold: share of a pixel above which it is personal, in (0, 1); None is the base's own.
-        views: encoded views of each shot; 1 is the shot alone.
+        views: a fit on fewer pictures than this is filled up with mirrored, closer and farther views of its shots.
         seed: of everything random in the fit.
     """
 
-    alpha: float = 0.3
-    learning_rate: float = 5e-4
+    alpha: float = 0.5
+    learning_rate: float = 5e-3
     iterations: int = 200
     lambda_z: float = 0.1
     lambda_m: float = 10.0
@@ -70,7 +70,7 @@ class FitConfig:
     visual: VisualMode = "inject"
     negative: bool = False
     threshold: float | None = None
-    views: int = 1
+    views: int = 4
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -85,12 +85,17 @@ class FitConfig:
         _require(self.views >= 1, "views", self.views, "1 or more")
         _require(0 <= self.seed < 2**63, "seed", self.seed, "0 or more and below 2**63")
 
+    @property
+    def hidden(self) -> bool:
+        """Whether the concept is scored against hidden competitors, apart from the open words."""
+        return self.competitors != "none"
+
     @classmethod
     def preset(cls, name: Preset) -> FitConfig:
         """A named set of values: `paper` is the paper's own method. Raises ConfigError for another name."""
         if name != "paper":
             raise ConfigError(f"'{name}' is not a preset.", hint="The only preset is 'paper'.")
-        return cls(alpha=0.1, competitors="none", negative=True)
+        return cls(alpha=0.1, learning_rate=5e-4, competitors="none", negative=True, views=1)
 
 
 def load_config(path: str | Path) -> tuple[BaseConfig, FitConfig]:

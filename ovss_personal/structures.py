@@ -7,7 +7,7 @@ shot or drawing a picture costs no torch import.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -89,7 +89,8 @@ class BaseTraits:
             IoU > 0.5 and the best one).
         contrast: β of the base's mask pooling; 0 is eq. 6 as printed, 1 subtracts the mean outside the mask.
         threshold: share of a pixel above which it is personal when hidden competitors are on.
-        paper_threshold: the same without them; None takes the arg max over all words, as the paper does.
+        competitor_scale: takes the place of `logit_scale` in the odds against hidden competitors; None is the same.
+        paper_threshold: the threshold without them; None takes the arg max over all words, as the paper does.
     """
 
     logit_scale: float
@@ -101,7 +102,12 @@ class BaseTraits:
     positives: Literal["bipartite", "overlap"] = "bipartite"
     contrast: float = 0.0
     threshold: float = 0.5
+    competitor_scale: float | None = None
     paper_threshold: float | None = None
+
+    def among_competitors(self) -> BaseTraits:
+        """The traits as they are for a concept that is scored against hidden competitors."""
+        return self if self.competitor_scale is None else replace(self, logit_scale=self.competitor_scale)
 
 
 @dataclass(frozen=True)

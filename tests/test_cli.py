@@ -59,9 +59,7 @@ class FakeConcept:
     config: FitConfig = field(default_factory=FitConfig)
     base_name: str = "embedded"
     base_fingerprint: str = "f" * 64
-    report: FakeReport = FakeReport(
-        [FakeShot("images/1.jpg"), FakeShot("2.jpg", leave_one_out=None, outlier=True)]
-    )
+    report: FakeReport = FakeReport([FakeShot("images/1.jpg"), FakeShot("2.jpg", leave_one_out=None, outlier=True)])
 
     def save_pretrained(self, folder: Path, overwrite: bool = False) -> None:
         folder.mkdir(parents=True, exist_ok=overwrite)
@@ -84,9 +82,7 @@ class FakeApi:
 
     calls: dict[str, dict[str, Any]] = field(default_factory=dict)
 
-    def load_base(
-        self, name: str, *, device: str | None = None, tiles: int | None = None
-    ) -> types.SimpleNamespace:
+    def load_base(self, name: str, *, device: str | None = None, tiles: int | None = None) -> types.SimpleNamespace:
         self.calls["load_base"] = {"name": name, "device": device, "tiles": tiles}
         return types.SimpleNamespace(
             name="embedded", fingerprint="f" * 64, config=BaseConfig(), fit_defaults=FitConfig(iterations=7)
@@ -215,9 +211,7 @@ def test_personalize_hands_every_option_on(api: FakeApi) -> None:
 
 def test_personalize_starts_from_a_preset(api: FakeApi) -> None:
     run("personalize", "--concept", "Rex", "--images", "x", "--preset", "paper", "--iterations", "9")
-    assert api.calls["personalize"]["config"] == FitConfig(
-        alpha=0.1, competitors="none", negative=True, iterations=9
-    )
+    assert api.calls["personalize"]["config"] == FitConfig(alpha=0.1, competitors="none", negative=True, iterations=9)
 
 
 def test_personalize_falls_back_to_the_demo_album_and_says_so(api: FakeApi) -> None:
@@ -516,9 +510,7 @@ def test_torch_out_of_memory_is_a_resource_error(monkeypatch: pytest.MonkeyPatch
 def test_json_failures_are_one_object_on_stdout(monkeypatch: pytest.MonkeyPatch, api: FakeApi) -> None:
     failing_with(monkeypatch, api, raising(ShotsError("too few.", path="p", hint="Add one.")))
     result = run("personalize", "--concept", "x", "--images", "y", "--json", code=3)
-    assert json.loads(result.stdout) == {
-        "error": {"code": 3, "message": "too few.", "path": "p", "hint": "Add one."}
-    }
+    assert json.loads(result.stdout) == {"error": {"code": 3, "message": "too few.", "path": "p", "hint": "Add one."}}
     assert result.stderr == ""
 
 

@@ -3,12 +3,11 @@
 Photographic cut-outs on photographs, everything from one seed. Neither the birds nor the test backgrounds are ever
 seen in the decoder's training (composites/sources.py holds the split), and shots and tests share no background.
 
-    python -m ovss_personal.benchmarks.stamps OUT
+    ovss-personal benchmark build stamps --out OUT
 """
 
 from __future__ import annotations
 
-import argparse
 import io
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from tqdm import tqdm
 
 from ovss_personal.benchmarks.manifest import ConceptSet, Item, Manifest, write_manifest
 from ovss_personal.composites.paste import BoolMask, crop_background, paste, random_look, render
-from ovss_personal.composites.sources import RGB, SHOT_BACKGROUNDS, TEST_BACKGROUNDS, Sources, fetch
+from ovss_personal.composites.sources import RGB, SHOT_BACKGROUNDS, TEST_BACKGROUNDS, Sources
 from ovss_personal.io.files import atomic_write, sha256_file
 
 SIZE = 512
@@ -37,7 +36,7 @@ def build(out: Path, sources: Sources, birds: int = 24, seed: int = 0) -> Path:
     targets = sorted(np.random.default_rng([seed, 1]).permutation(names)[:birds].tolist())
     painter = Painter(sources)
     concepts = []
-    for index, target in enumerate(tqdm(targets, desc="stamps")):
+    for index, target in enumerate(tqdm(targets, desc="stamps", disable=None)):
         rng = np.random.default_rng([seed, 2, index])
         others = [name for name in names if name != target]
         name = f"my {sources.kind(target).split(' (')[0]} {index}"
@@ -118,17 +117,3 @@ def _encoded(pixels: RGB, kind: str, **options: int) -> bytes:
     stream = io.BytesIO()
     Image.fromarray(pixels).save(stream, kind, **options)
     return stream.getvalue()
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("out", type=Path)
-    parser.add_argument("--stamps", type=Path, help="folder that holds the unpacked Debian packages (default: fetch)")
-    parser.add_argument("--birds", type=int, default=24)
-    parser.add_argument("--seed", type=int, default=0)
-    args = parser.parse_args()
-    print(build(args.out, Sources(args.stamps) if args.stamps else fetch(), args.birds, args.seed))
-
-
-if __name__ == "__main__":
-    main()

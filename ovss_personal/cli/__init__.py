@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ovss_personal.cli import bases, cache, concepts, demo, doctor, inspect, personalize, segment
-from ovss_personal.cli.shell import new_app
+from ovss_personal.cli import bases, cache, concepts, demo, doctor, evaluate, inspect, personalize, segment
+from ovss_personal.cli.shell import new_app, run
 
 app = new_app("Teach an open-vocabulary segmenter your own things from one to five photos.")
-for module in (personalize, segment, inspect, demo, bases, concepts, cache, doctor):
+for module in (personalize, segment, inspect, demo, evaluate, bases, concepts, cache, doctor):
     module.register(app)
 
 personalize_app = new_app()
@@ -15,9 +15,9 @@ personalize.register(personalize_app)
 
 def main() -> None:
     """Run `ovss-personal` with the arguments of this process."""
-    app(prog_name="ovss-personal")
+    run(app, "ovss-personal")
 
 
 def personalize_main() -> None:
     """Run `personalize` with the arguments of this process."""
-    personalize_app(prog_name="personalize")
+    run(personalize_app, "personalize")

@@ -21,13 +21,9 @@ def info(*, as_json: JsonFlag = False, debug: DebugFlag = False) -> None:
     cache = ProposalCache()
     entries, size = cache.info()
     if as_json:
-        print_json(
-            {"folder": str(cache.folder), "entries": entries, "bytes": size, "max_bytes": cache.max_bytes}
-        )
+        print_json({"folder": str(cache.folder), "entries": entries, "bytes": size, "max_bytes": cache.max_bytes})
     else:
-        print(
-            f"{cache.folder}: {entries} entries, {_mebibytes(size)} of at most {_mebibytes(cache.max_bytes)}"
-        )
+        print(f"{cache.folder}: {entries} entries, {_mebibytes(size)} of at most {_mebibytes(cache.max_bytes)}")
 
 
 def clear(*, as_json: JsonFlag = False, debug: DebugFlag = False) -> None:

@@ -61,9 +61,7 @@ def show(
     if as_json:
         print_json(facts)
         return
-    print(
-        f"{concept.name} ({concept.class_name}) on base {concept.base_name} {concept.base_fingerprint[:12]}\n"
-    )
+    print(f"{concept.name} ({concept.class_name}) on base {concept.base_name} {concept.base_fingerprint[:12]}\n")
     print_shots(concept)
     print("\nsettings: " + ", ".join(f"{name} {value}" for name, value in facts["config"].items()))
     print("losses: " + ", ".join(f"{name} {value:.4g}" for name, value in facts["losses"].items()))

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ovss_personal.cli.shell import Base, DebugFlag, JsonFlag, note, print_json, verb
+from ovss_personal.cli.shell import DEFAULT_BASE, Base, DebugFlag, JsonFlag, note, print_json, verb
 
 
 def register(app: typer.Typer) -> None:
@@ -17,7 +17,7 @@ def register(app: typer.Typer) -> None:
 def demo(
     *,
     album: Annotated[str, typer.Option(help="my_mug, my_bird or all.")] = "all",
-    base: Base = "embedded",
+    base: Base = DEFAULT_BASE,
     out: Annotated[Path, typer.Option(help="Where to put the pictures.")] = Path("out/demo"),
     as_json: JsonFlag = False,
     debug: DebugFlag = False,

@@ -125,9 +125,7 @@ def _cache() -> Finding:
         atomic_write(probe, b"writable")
         probe.unlink()
     except OvssError as error:
-        return Finding(
-            "cache folder", False, str(error), "export OVSS_PERSONAL_CACHE=/a/folder/you/may/write/to"
-        )
+        return Finding("cache folder", False, str(error), "export OVSS_PERSONAL_CACHE=/a/folder/you/may/write/to")
     return Finding("cache folder", True, f"{probe.parent}, writable")
 
 

@@ -57,18 +57,14 @@ def inspect(
     bad: list[dict[str, str]] = []
     for pair in pairing.pairs:
         try:
-            shot = load_pair(
-                pair, label=label, category=category, ignore=ignore, mask_orientation=mask_orientation
-            )
+            shot = load_pair(pair, label=label, category=category, ignore=ignore, mask_orientation=mask_orientation)
         except InputError as error:
             bad.append({"file": pair.name, "reason": str(error)})
             tiles.append((_photo_or_blank(pair.image), None, str(error)))
             continue
         height, width = shot.mask.shape
         area = float(shot.mask.mean())
-        good.append(
-            {"image": pair.name, "mask": pair.mask.name, "width": width, "height": height, "area": area}
-        )
+        good.append({"image": pair.name, "mask": pair.mask.name, "width": width, "height": height, "area": area})
         tiles.append((*_shrunk(shot.image, shot.mask), f"{pair.name} {width}x{height}, object {area:.1%}"))
     for path, reason in pairing.unpaired.items():
         bad.append({"file": str(path), "reason": reason})

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from ovss_personal.cli.shell import (
+    DEFAULT_BASE,
     Base,
     Category,
     DebugFlag,
@@ -18,6 +19,7 @@ from ovss_personal.cli.shell import (
     JsonFlag,
     Label,
     MaskOrientation,
+    NoCache,
     Overwrite,
     Tiles,
     note,
@@ -35,17 +37,13 @@ _ARTICLES = ("my ", "our ", "the ")
 
 
 def register(app: typer.Typer) -> None:
-    verb(app, "personalize", example='personalize --concept "my bird" --shots 5 --images my_bird/')(
-        personalize
-    )
+    verb(app, "personalize", example='personalize --concept "my bird" --shots 5 --images my_bird/')(personalize)
 
 
 def personalize(
     *,
     concept: Annotated[str, typer.Option(help='What to call the thing, e.g. "my bird".')],
-    shots: Annotated[
-        int | None, typer.Option(min=1, help="How many photos to learn from; all if left out.")
-    ] = None,
+    shots: Annotated[int | None, typer.Option(min=1, help="How many photos to learn from; all if left out.")] = None,
     images: Annotated[
         Path | None,
         typer.Option(help="Folder of photos and masks, or a COCO JSON; ./<concept>/ if left out."),
@@ -53,7 +51,7 @@ def personalize(
     class_name: Annotated[
         str | None, typer.Option(help="What it is to anybody, e.g. bird; the concept without my/our/the.")
     ] = None,
-    base: Base = "embedded",
+    base: Base = DEFAULT_BASE,
     out: Annotated[Path | None, typer.Option(help="Where to save; concepts/<concept> if left out.")] = None,
     overwrite: Overwrite = False,
     label: Label = None,
@@ -65,27 +63,23 @@ def personalize(
     ] = None,
     alpha: Annotated[float | None, typer.Option(help="Share of the visual embedding, 0 to 1.")] = None,
     iterations: Annotated[int | None, typer.Option(help="Steps of the fit.")] = None,
-    competitors: Annotated[
-        Competitors | None, typer.Option(help="What competes with the concept unseen.")
-    ] = None,
+    competitors: Annotated[Competitors | None, typer.Option(help="What competes with the concept unseen.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of the choice of shots and of the fit.")] = None,
     device: Device = None,
     tiles: Tiles = None,
-    push_to_hub: Annotated[
-        str | None, typer.Option(help="Then upload it to this repository, e.g. me/my-bird.")
-    ] = None,
+    no_cache: NoCache = False,
+    push_to_hub: Annotated[str | None, typer.Option(help="Then upload it to this repository, e.g. me/my-bird.")] = None,
     as_json: JsonFlag = False,
     debug: DebugFlag = False,
 ) -> None:
     """Learn a concept from one to five photos with a mask."""
     from ovss_personal import api
-    from ovss_personal.io.files import safe_name
+    from ovss_personal.cache import ProposalCache
+    from ovss_personal.io.files import locked, safe_name
 
     folder = Path("concepts", safe_name(concept)) if out is None else out
     if folder.exists() and not overwrite:
-        raise OutputError(
-            "the output folder exists.", path=folder, hint="Pass --overwrite or choose another --out."
-        )
+        raise OutputError("the output folder exists.", path=folder, hint="Pass --overwrite or choose another --out.")
     source = _shots_of(concept) if images is None else images
     loaded = api.load_shots(
         source,
@@ -98,9 +92,9 @@ def personalize(
     )
     segmenter = api.load_base(base, device=device, tiles=tiles)
     config = segmenter.fit_defaults if preset is None else FitConfig.preset(preset)
-    given = {"alpha": alpha, "iterations": iterations, "competitors": competitors, "seed": seed}
+    given: dict[str, Any] = {"alpha": alpha, "iterations": iterations, "competitors": competitors, "seed": seed}
     config = replace(config, **{name: value for name, value in given.items() if value is not None})
-    with progress_bar() as progress:
+    with locked(folder), progress_bar() as progress:
         learned = api.personalize(
             segmenter,
             loaded,
@@ -108,8 +102,9 @@ def personalize(
             class_name=class_name or default_class_name(concept),
             config=config,
             progress=progress,
+            cache=None if no_cache else ProposalCache(),
         )
-    learned.save_pretrained(folder, overwrite=overwrite)
+        learned.save_pretrained(folder, overwrite=overwrite)
     address = None if push_to_hub is None else learned.push_to_hub(push_to_hub)
     if as_json:
         print_json({**summary(learned), "images": str(source), "out": str(folder), "uploaded": address})
@@ -119,10 +114,11 @@ def personalize(
     print(f"\nsaved to {folder}")
     if address is not None:
         print(f"uploaded to {address}")
-    print(
-        f"next: ovss-personal segment PHOTO --concept {shlex.quote(str(folder))} "
-        f"--words {shlex.quote(learned.class_name)} --out out"
-    )
+    following = ["segment", "PHOTO", "--concept", str(folder), "--words", learned.class_name, "--out", "out"]
+    # A concept fits no base but the one it was learned on, with the same settings.
+    following += [] if base == DEFAULT_BASE else ["--base", base]
+    following += [] if tiles is None else ["--tiles", str(tiles)]
+    print(f"next: ovss-personal {shlex.join(following)}")
 
 
 def default_class_name(concept: str) -> str:

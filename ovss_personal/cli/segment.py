@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from ovss_personal.cli.shell import (
+    DEFAULT_BASE,
     Base,
     DebugFlag,
     Device,
@@ -40,21 +42,21 @@ def register(app: typer.Typer) -> None:
 
 def segment(
     *,
-    photos: Annotated[
-        list[Path], typer.Argument(help="Photos, folders of photos, or patterns such as 'trip/*.jpg'.")
-    ],
-    words: Annotated[
-        str, typer.Option(help='Words by comma, "coco-stuff", or a text file with a word a line.')
-    ],
+    photos: Annotated[list[Path], typer.Argument(help="Photos, folders of photos, or patterns such as 'trip/*.jpg'.")],
     out: Annotated[Path, typer.Option(help="The folder for the pictures and result.json.")],
-    concept: Annotated[
-        list[Path] | None, typer.Option(help="The folder of a concept; may be repeated.")
+    words: Annotated[
+        str | None,
+        typer.Option(
+            help="""Words by comma, "coco-stuff", or a text file with a word a line; if left out, what each concept
+            is to anybody."""
+        ),
     ] = None,
+    concept: Annotated[list[Path] | None, typer.Option(help="The folder of a concept; may be repeated.")] = None,
     name: Annotated[
         list[str] | None, typer.Option("--as", help="Another name for the concept; once for each --concept.")
     ] = None,
     overwrite: Overwrite = False,
-    base: Base = "embedded",
+    base: Base = DEFAULT_BASE,
     device: Device = None,
     tiles: Tiles = None,
     no_cache: NoCache = False,
@@ -64,37 +66,37 @@ def segment(
     """Label every pixel of photos with words and concepts.
 
     Each photo gets NAME.labels.png (an index into the words), NAME.CONCEPT.png (0 or 255) and
-    NAME.overlay.png; all of them share one result.json. A photo that cannot be read is reported, the
-    others are done, and the exit code is 3.
+    NAME.overlay.png; all of them share one result.json, which is written last. A photo that cannot be read
+    is reported, the others are done, and the exit code is 3.
     """
     from ovss_personal import api
     from ovss_personal.cache import ProposalCache
-    from ovss_personal.io.files import atomic_write
+    from ovss_personal.io.files import atomic_write, locked
     from ovss_personal.io.images import find_images
-    from ovss_personal.vocabulary import resolve_words
+    from ovss_personal.vocabulary import check_concepts
 
     sources = find_images(photos)
     concepts = _load_concepts(concept or [], name or [])
-    vocabulary = resolve_words(words)
+    vocabulary = _vocabulary(words, concepts)
+    check_concepts([item.name for item in concepts], vocabulary)
     targets = _plan(sources, [item.name for item in concepts], out)
     result_file = out / "result.json"
-    if not overwrite:
-        for path in (result_file, *(path for files in targets for path in files.all())):
-            if path.exists():
-                raise OutputError(
-                    "the output exists.", path=path, hint="Pass --overwrite or choose another --out."
-                )
-
+    _check_free(out, overwrite)
     segmenter = api.load_base(base, device=device, tiles=tiles)
     cache = None if no_cache else ProposalCache()
     done: list[dict[str, Any]] = []
     failed: list[dict[str, Any]] = []
-    with progress_bar() as progress:
+    with locked(out), progress_bar() as progress:
+        _check_free(out, overwrite)  # another process may just have finished
+        with suppress(OSError):  # it would no longer be true of the pictures beside it
+            result_file.unlink()
         for number, (source, files) in enumerate(zip(sources, targets, strict=True)):
             progress(number, len(sources), "segmenting")
             try:
                 found = api.segment(segmenter, source, words=vocabulary, concepts=concepts, cache=cache)
             except ImageError as error:
+                if len(sources) == 1:
+                    raise
                 failed.append({"photo": str(source), **error.to_json()})
                 print_error(error)
                 continue
@@ -102,14 +104,14 @@ def segment(
             done.append({"photo": str(source), **_describe(found, files)})
             if not as_json:
                 print(_line(source, found, files.overlay))
-    result = {
-        "versions": _versions(),
-        "base": {"name": segmenter.name, "fingerprint": segmenter.fingerprint},
-        "concepts": [item.name for item in concepts],
-        "photos": done,
-        "failed": failed,
-    }
-    atomic_write(result_file, json.dumps(result, ensure_ascii=False, indent=1).encode())
+        result = {
+            "versions": _versions(),
+            "base": {"name": segmenter.name, "fingerprint": segmenter.fingerprint},
+            "concepts": [item.name for item in concepts],
+            "photos": done,
+            "failed": failed,
+        }
+        atomic_write(result_file, json.dumps(result, ensure_ascii=False, indent=1).encode())
     if as_json:
         print_json(result)
     else:
@@ -128,9 +130,27 @@ def _load_concepts(folders: Sequence[Path], names: Sequence[str]) -> list[Concep
             hint="Give --as once for each --concept, in the same order, or not at all.",
         )
     concepts = [Concept.from_pretrained(folder) for folder in folders]
-    return (
-        [replace(item, name=name) for item, name in zip(concepts, names, strict=True)] if names else concepts
-    )
+    return [replace(item, name=name) for item, name in zip(concepts, names, strict=True)] if names else concepts
+
+
+def _vocabulary(words: str | None, concepts: Sequence[Concept]) -> tuple[str, ...]:
+    """The words that the user chose, or else the class names of the concepts."""
+    from ovss_personal.vocabulary import resolve_words
+
+    if words is not None:
+        vocabulary = resolve_words(words)
+    else:
+        names = {item.name for item in concepts}
+        vocabulary = tuple(dict.fromkeys(item.class_name for item in concepts if item.class_name not in names))
+    if not vocabulary and not concepts:
+        raise UsageError("there is nothing to look for.", hint="Pass --words, --concept or both.")
+    return vocabulary
+
+
+def _check_free(out: Path, overwrite: bool) -> None:
+    """Raises OutputError if there is something at `out` already."""
+    if not overwrite and out.exists() and not (out.is_dir() and not any(out.iterdir())):
+        raise OutputError("the output exists.", path=out, hint="Pass --overwrite or choose another --out.")
 
 
 class _Files(NamedTuple):
@@ -139,9 +159,6 @@ class _Files(NamedTuple):
     labels: Path
     overlay: Path
     concepts: tuple[Path, ...]
-
-    def all(self) -> tuple[Path, ...]:
-        return self.labels, self.overlay, *self.concepts
 
 
 def _plan(sources: Sequence[Path], concepts: Sequence[str], out: Path) -> list[_Files]:

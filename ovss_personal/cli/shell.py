@@ -18,10 +18,11 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from ovss_personal.errors import OvssError, OvssWarning, ResourceError
+from ovss_personal.errors import OvssError, OvssWarning, ResourceError, UsageError
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 DebugFlag = Annotated[bool, typer.Option("--debug", help="On failure, print the whole traceback.")]
+DEFAULT_BASE = "embedded"
 Base = Annotated[str, typer.Option(help="A base's name (see `ovss-personal bases`) or a YAML file.")]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, …; the base's own if left out.")]
 Tiles = Annotated[
@@ -39,22 +40,38 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an output 
 
 Progress = Callable[[int, int, str], None]  # done, total, stage
 
+# What the parser raises. Newer versions of typer carry a click of their own, so its class is asked for here.
+_ParserError: Any = typer.BadParameter.__bases__[0]
+
 
 def new_app(help: str | None = None) -> typer.Typer:
     """A plain typer application: no rich boxes, which cost start-up time and break in pipes."""
     return typer.Typer(
         help=help,
         add_completion=False,
-        no_args_is_help=True,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
 
 
-def verb(
-    app: typer.Typer, name: str, *, example: str
-) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def run(app: typer.Typer, name: str) -> None:
+    """Run an application with the arguments of this process, and exit. Without arguments it prints its help.
+
+    Args:
+        app: what `new_app` made.
+        name: the command as the user types it.
+    """
+    arguments = sys.argv[1:]
+    try:
+        code = app(arguments or ["--help"], prog_name=name, standalone_mode=False)
+    except _ParserError as error:
+        path = error.ctx.command_path if error.ctx else name
+        code = _told(UsageError(error.format_message(), hint=f"See '{path} --help'."), "--json" in arguments)
+    sys.exit(code)
+
+
+def verb(app: typer.Typer, name: str, *, example: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Register a command whose keyword arguments `as_json` and `debug` say how its failures are told.
 
     Args:
@@ -147,12 +164,16 @@ def _failures(*, as_json: bool, debug: bool) -> Iterator[None]:
             import traceback
 
             traceback.print_exc()
-        error = _as_ovss_error(exception)
-        if as_json:
-            print_json(error.to_json())
-        else:
-            print_error(error)
-        raise typer.Exit(error.exit_code) from None
+        raise typer.Exit(_told(_as_ovss_error(exception), as_json)) from None
+
+
+def _told(error: OvssError, as_json: bool) -> int:
+    """Tell of a failure; returns its exit code."""
+    if as_json:
+        print_json(error.to_json())
+    else:
+        print_error(error)
+    return error.exit_code
 
 
 def _as_ovss_error(exception: Exception) -> OvssError:

@@ -70,7 +70,9 @@ class Confusion:
         """(V,) IoU of each word; NaN for a word that is neither true nor found anywhere."""
         hit = np.diag(self.counts)
         union = self.counts.sum(0) + self.counts.sum(1) - hit
-        return np.divide(hit, union, out=np.full(len(hit), np.nan), where=union > 0)
+        ious: npt.NDArray[np.float64] = np.full(len(hit), np.nan)
+        np.divide(hit, union, out=ious, where=union > 0)
+        return ious
 
     def mean_iou(self, leave_out: Sequence[int] = ()) -> float:
         """Mean IoU over the words present in the truth, without those of `leave_out`; NaN if there are none."""

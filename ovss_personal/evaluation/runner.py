@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,13 +23,15 @@ from ovss_personal.grid import mask_rows
 from ovss_personal.io.files import atomic_write
 from ovss_personal.label_map import ScoredProposals, decide, shares
 from ovss_personal.personal.concept import Concept
-from ovss_personal.personal.head import with_negatives
 from ovss_personal.structures import BoolMask, Proposals
 
 
 @dataclass(frozen=True)
 class Result:
-    """One method with K shots on one concept. Shares in [0, 1]; `pairs_iou` is of the side-by-side images."""
+    """One method with K shots (0: it uses none) on one concept; shares in [0, 1].
+
+    `pairs_iou` is of the side-by-side images.
+    """
 
     concept: str
     method: str
@@ -64,13 +67,19 @@ def evaluate(
     With `out`, each concept's results are written there when it is done, and a run that was cut off goes on from
     what is there, unless base or methods changed.
     """
+    if cache is None:  # an image is looked at once even so: its shots serve every method
+        with tempfile.TemporaryDirectory() as folder:
+            return evaluate(base, manifest, methods, shots, out, ProposalCache(Path(folder)))
     results: list[Result] = []
     for concept in tqdm(manifest.concepts, desc=manifest.name, disable=None):
-        known = _stored(out, base, methods, shots, concept)
-        if known is None:
-            known = list(_on_concept(base, manifest, concept, methods, shots, cache))
-            _store(out, base, methods, shots, concept, known)
-        results += known
+        stored = out / f"{_run_key(base, methods, shots, concept)}.json" if out else None
+        if stored and stored.is_file():
+            results += [Result(**row) for row in json.loads(stored.read_text("utf-8"))]
+            continue
+        new = list(_on_concept(base, manifest, concept, methods, shots, cache))
+        if stored:
+            atomic_write(stored, json.dumps([asdict(result) for result in new], indent=1).encode())
+        results += new
     return results
 
 
@@ -80,28 +89,32 @@ def _on_concept(
     concept: ConceptSet,
     methods: dict[str, FitConfig | None],
     shots: Sequence[int],
-    cache: ProposalCache | None,
+    cache: ProposalCache,
 ) -> Iterator[Result]:
     text = base.encode(manifest.words)
     loaded = [manifest.shot(item) for item in concept.shots]
     learned: dict[tuple[str, int], Concept | None] = {}
     for method, config in methods.items():
-        for count in shots:
-            learned[method, count] = config and personalize(
-                base,
-                loaded[:count],
-                concept=concept.name,
-                class_name=concept.class_name,
-                config=config,
-                cache=cache,
-                leave_one_out=False,
+        for count in shots if config else (0,):
+            learned[method, count] = (
+                None
+                if config is None
+                else personalize(
+                    base,
+                    loaded[:count],
+                    concept=concept.name,
+                    class_name=concept.class_name,
+                    config=config,
+                    cache=cache,
+                    leave_one_out=False,
+                )
             )
     personal = len(manifest.words) + len(base.extra_words)
     single = {key: (PersonalCounts(), Confusion(personal + 1)) for key in learned}
     beside = {key: PersonalCounts() for key in learned}
     for kind, items in (("single", (*concept.positives, *concept.negatives)), ("beside", concept.pairs)):
         for item in items:
-            test = _look(base, manifest, item, text, cache)
+            test = _look(base, manifest, item, cache)
             for key, fitted in learned.items():
                 labels = _label(base, test, manifest.words, text, concept, fitted)
                 found = (labels == personal).numpy()
@@ -128,7 +141,7 @@ def _on_concept(
 
 
 @torch.no_grad()
-def _look(base: Base, manifest: Manifest, item: Item, text: Tensor, cache: ProposalCache | None) -> _Test:
+def _look(base: Base, manifest: Manifest, item: Item, cache: ProposalCache) -> _Test:
     image = manifest.image(item)
     proposals = propose(base, image, cache)
     weights = mask_rows(proposals.masks, proposals.canvas, 0, image.shape[0]).sigmoid()
@@ -149,11 +162,10 @@ def _label(
         scored = ScoredProposals(test.proposals.masks, rule[:, order], rule[:, [count]], (None,))
     else:
         scored = scored_proposals(base, test.proposals, words, [fitted])
-    weights = test.weights
-    if fitted is not None and len(scored.masks) > len(weights):
-        negative = with_negatives(test.proposals, [fitted.head]).masks[-1:]
-        height = test.truth.shape[0]
-        weights = torch.cat((weights, mask_rows(negative, test.proposals.canvas, 0, height).sigmoid()))
+    weights, negatives = test.weights, scored.masks[len(test.weights) :]
+    if len(negatives):
+        rows = mask_rows(negatives, test.proposals.canvas, 0, test.truth.shape[0])
+        weights = torch.cat((weights, rows.sigmoid()))
     sums, personal = shares(scored, weights)
     return decide(sums, personal, weights.sum(0), scored.thresholds)
 
@@ -162,23 +174,3 @@ def _run_key(base: Base, methods: dict[str, FitConfig | None], shots: Sequence[i
     settings = {name: config and asdict(config) for name, config in methods.items()}
     text = json.dumps([base.fingerprint, settings, list(shots), asdict(concept)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:24]
-
-
-def _stored(out: Path | None, *run: object) -> list[Result] | None:
-    if out is None:
-        return None
-    path = out / f"{_run_key(*run)}.json"  # type: ignore[arg-type]
-    return [Result(**row) for row in json.loads(path.read_text("utf-8"))] if path.is_file() else None
-
-
-def _store(
-    out: Path | None,
-    base: Base,
-    methods: dict[str, FitConfig | None],
-    shots: Sequence[int],
-    concept: ConceptSet,
-    results: Sequence[Result],
-) -> None:
-    if out is not None:
-        rows = json.dumps([asdict(result) for result in results], indent=1)
-        atomic_write(out / f"{_run_key(base, methods, shots, concept)}.json", rows.encode())

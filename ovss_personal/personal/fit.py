@@ -75,6 +75,8 @@ def fit(
         config = replace(config, alpha=0.0)
     elif config.visual == "replace":
         config = replace(config, alpha=1.0)
+    if config.hidden:
+        traits = traits.among_competitors()
     visual = visual_embedding([(s.proposals, s.mask) for s in shots], traits.contrast)
     head = PersonalHead.start(words.concept, visual, len(shots[0].proposals.masks), config.alpha)
     prepared = [_prepare(shot, words, traits) for shot in shots]

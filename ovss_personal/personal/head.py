@@ -100,11 +100,6 @@ class Contender:
     config: FitConfig
     competitors: Tensor
 
-    @property
-    def hidden(self) -> bool:
-        """Whether it is scored against hidden competitors, apart from the open words."""
-        return self.config.competitors != "none"
-
 
 def score(
     proposals: Proposals, text: Tensor, contenders: Sequence[Contender], rule: WordRule, traits: BaseTraits
@@ -118,7 +113,8 @@ def score(
         text: (V, D) of the open words.
         rule: the base's inference rule; its first V columns are the words.
     """
-    joined = [c for c in contenders if not c.hidden]
+    joined = [c for c in contenders if not c.config.hidden]
+    among = traits.among_competitors()
     augmented = with_negatives(proposals, [c.head for c in joined if c.config.negative])
     words = torch.stack([c.head.word for c in joined]) if joined else text[:0]
     probabilities = rule(augmented, torch.cat((text, words)))
@@ -126,11 +122,11 @@ def score(
     open_words = torch.cat((probabilities[:, :count], probabilities[:, count + len(joined) :]), 1)
     columns, thresholds, place = [], [], 0
     for contender in contenders:
-        base = traits.threshold if contender.hidden else traits.paper_threshold
+        base = traits.threshold if contender.config.hidden else traits.paper_threshold
         thresholds.append(contender.config.threshold or base)
-        if contender.hidden:
-            odds = traits.logit_scale * augmented.embeddings @ contender.head.word
-            columns.append((odds - rest_logits(augmented.embeddings, contender.competitors, traits)).sigmoid())
+        if contender.config.hidden:
+            odds = among.logit_scale * augmented.embeddings @ contender.head.word
+            columns.append((odds - rest_logits(augmented.embeddings, contender.competitors, among)).sigmoid())
         else:
             columns.append(probabilities[:, count + place])
             place += 1

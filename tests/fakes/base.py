@@ -14,7 +14,7 @@ from ovss_personal.config import BaseConfig, Competitors, FitConfig
 from ovss_personal.structures import BaseTraits, Canvas, Proposals, RGBImage, Shot
 
 COLOURS = {"red": (220, 30, 30), "green": (30, 180, 40), "blue": (30, 60, 220), "grey": (128, 128, 128)}
-DIM = 16
+DIM = 32
 GRID = 8
 SIDE = 32  # pixels a side of `photo`
 
@@ -40,8 +40,8 @@ class FakeBase:
         extra_words: tuple[str, ...] = (),
     ) -> None:
         self.config = config or BaseConfig()
-        self.fit_defaults = fit_defaults or FitConfig(iterations=40, learning_rate=5e-3)
-        self.traits = traits or BaseTraits(logit_scale=10.0, positives="overlap", paper_threshold=0.4)
+        self.fit_defaults = fit_defaults or FitConfig(alpha=0.3, learning_rate=5e-3, iterations=60)
+        self.traits = traits or BaseTraits(20.0, no_object=0.5, positives="overlap", threshold=0.4)
         self.extra_words = extra_words
         generator = torch.Generator().manual_seed(7)
         # A parameter, so that a test can see that no gradient reaches it.
@@ -81,7 +81,7 @@ class FakeBase:
 
     def _project(self, colours: Tensor) -> Tensor:  # (..., 3) in [0, 1] -> (..., D)
         with torch.no_grad():
-            return F.normalize((colours - 0.5) @ self.projection + 0.1, dim=-1)
+            return F.normalize((colours - 0.5) @ self.projection + 0.4, dim=-1)
 
     def word_scores(self, proposals: Proposals, text: Tensor) -> Tensor:
         rows = text if self.traits.void is None else torch.cat((text, self.traits.void))

@@ -62,7 +62,12 @@ class EmbeddedBase:
             raise WeightsError(f"does not hold this base's tensors ({error}).", path=folder, hint=REINSTALL) from error
         self.words = WordSpace(self.encoder.class_rows.detach().cpu(), class_texts)
         self.traits = BaseTraits(
-            logit_scale=SCALE, positives="overlap", contrast=BETA, threshold=0.15, paper_threshold=0.4
+            logit_scale=SCALE,
+            positives="overlap",
+            contrast=BETA,
+            threshold=0.2,
+            competitor_scale=20.0,
+            paper_threshold=0.4,
         )
         self.fingerprint = fingerprint(folder, self.config.tiles)
 

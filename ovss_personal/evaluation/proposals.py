@@ -1,0 +1,78 @@
+"""How good a base's proposals and its plain label map are, before anything personal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ovss_personal.api import propose, scored_proposals
+from ovss_personal.bases.base import Base
+from ovss_personal.benchmarks.manifest import Item, Manifest
+from ovss_personal.cache import ProposalCache
+from ovss_personal.grid import mask_rows
+from ovss_personal.label_map import label_map
+
+
+@dataclass(frozen=True)
+class BaseQuality:
+    """Means over test images, in [0, 1].
+
+    Attributes:
+        best_iou: the best IoU that any proposal reaches with the object, on the positives.
+        best_iou_pairs: the same on the side-by-side images.
+        background_called: share of the pixels outside the object that are labelled a word and not the base's
+            own extra word, on the positives; NaN for a base without such a word.
+    """
+
+    best_iou: float
+    best_iou_pairs: float
+    background_called: float
+
+
+def base_quality(base: Base, manifest: Manifest, cache: ProposalCache | None = None) -> BaseQuality:
+    """Look at every positive and side-by-side image of a manifest.
+
+    Every second positive has a thing of another kind in a corner (Stamps^per), which rightly gets a word; only the
+    others count for the background.
+    """
+    best: dict[str, list[float]] = {"positives": [], "pairs": []}
+    called = []
+    for concept in manifest.concepts:
+        for kind, items in (("positives", concept.positives), ("pairs", concept.pairs)):
+            for number, item in enumerate(items):
+                best[kind].append(_best_iou(base, manifest, item, cache))
+                if kind == "positives" and number % 2 == 0 and base.extra_words:
+                    called.append(_called(base, manifest, item, cache))
+    return BaseQuality(
+        best_iou=float(np.mean(best["positives"])),
+        best_iou_pairs=float(np.mean(best["pairs"])) if best["pairs"] else float("nan"),
+        background_called=float(np.mean(called)) if called else float("nan"),
+    )
+
+
+@torch.no_grad()
+def _best_iou(base: Base, manifest: Manifest, item: Item, cache: ProposalCache | None) -> float:
+    image = manifest.image(item)
+    truth = torch.from_numpy(manifest.mask(item, image)).flatten()
+    proposals = propose(base, image, cache)
+    masks = (mask_rows(proposals.masks, proposals.canvas, 0, image.shape[0]) > 0).flatten(1)
+    both = (masks & truth).sum(1)
+    return float((both / (masks | truth).sum(1).clamp(min=1)).max())
+
+
+def _called(base: Base, manifest: Manifest, item: Item, cache: ProposalCache | None) -> float:
+    image = manifest.image(item)
+    outside = ~manifest.mask(item, image)
+    proposals = propose(base, image, cache)
+    words = (*manifest.words, manifest_class(manifest, item))
+    plain = label_map(
+        scored_proposals(base, proposals, words, []), proposals.canvas, image, (*words, *base.extra_words)
+    )
+    return float((plain.labels[outside] < len(words)).mean())
+
+
+def manifest_class(manifest: Manifest, item: Item) -> str:
+    """The class name of the concept that `item` is a positive of."""
+    return next(c.class_name for c in manifest.concepts if item in c.positives)

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from ovss_personal.label_map import ScoredProposals
+from ovss_personal.personal.fit import FitShot
+from ovss_personal.personal.report import left_out_ious, outliers, shot_iou
+from ovss_personal.structures import Canvas, Proposals
+
+LEFT = torch.tensor([[9.0, -9.0], [9.0, -9.0]])
+
+
+def seen(mask: list[list[bool]]) -> tuple[FitShot, ScoredProposals]:
+    """A 2 x 2 picture whose only concept takes the left column."""
+    masks = torch.stack((LEFT, -LEFT))
+    canvas = Canvas((2, 2), (2, 2), (2, 2))
+    proposals = Proposals(masks, torch.eye(2), torch.zeros(2, 2, 2), canvas)
+    personal = torch.tensor([[0.9], [0.1]])
+    return FitShot(proposals, np.array(mask)), ScoredProposals(masks, 1 - personal, personal, (0.5,))
+
+
+@pytest.mark.parametrize(
+    ("mask", "iou"),
+    [
+        ([[True, False], [True, False]], 1.0),
+        ([[True, False], [False, False]], 1 / 2),
+        ([[True, True], [False, False]], 1 / 3),
+        ([[False, True], [False, True]], 0.0),
+    ],
+)
+def test_iou_of_what_is_found_with_the_mask(mask: list[list[bool]], iou: float) -> None:
+    shot, scored = seen(mask)
+    assert shot_iou(shot, scored) == pytest.approx(iou)
+
+
+def test_ignored_cells_count_neither_way() -> None:
+    shot, scored = seen([[True, False], [False, False]])
+    below = np.array([[False, False], [True, True]])
+    assert shot_iou(replace(shot, ignore=below), scored) == 1.0
+
+
+def test_leave_one_out_fits_on_the_others() -> None:
+    shots = [seen(mask) for mask in ([[True, False]] * 2, [[False, True]] * 2, [[True, True]] * 2)]
+    kept: list[list[int]] = []
+
+    def fit_on(indices: object) -> object:
+        kept.append(list(indices))  # type: ignore[call-overload]
+        return object()
+
+    found = left_out_ious([s for s, _ in shots], fit_on, lambda shot, head: shots[0][1])  # type: ignore[arg-type]
+    assert kept == [[1, 2], [0, 2], [0, 1]]
+    assert found == pytest.approx([1.0, 0.0, 0.5])
+
+
+@pytest.mark.parametrize(
+    ("ious", "expected"),
+    [
+        ([0.9], [False]),
+        ([0.9, 0.1], [False, False]),  # of two, who is to say which is the odd one
+        ([0.9, 0.8, 0.1], [False, False, True]),
+        ([0.9, 0.8, 0.6], [False, False, False]),
+        ([0.1, 0.1, 0.1, 0.9], [False, False, False, False]),
+    ],
+)
+def test_an_outlier_lies_far_below_the_median_of_the_others(ious: list[float], expected: list[bool]) -> None:
+    assert outliers(ious) == expected
