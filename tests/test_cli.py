@@ -10,7 +10,7 @@ import sys
 import types
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from typer.testing import CliRunner, Result
 import ovss_personal
 from ovss_personal.cli import app, personalize_app
 from ovss_personal.cli.personalize import default_class_name
+from ovss_personal.cli.shell import note
 from ovss_personal.config import BaseConfig, FitConfig
 from ovss_personal.errors import (
     ConceptError,
@@ -115,6 +116,18 @@ class FakeApi:
         return Path("demo") / name
 
 
+@dataclass(frozen=True)
+class AlbumResult:
+    album: str
+    concept: str
+    photos: int
+    without: int
+    iou_before: float
+    iou_after: float
+    false_alarms: int
+    folder: str
+
+
 def install(monkeypatch: pytest.MonkeyPatch, name: str, **members: Any) -> None:
     """Put a stand-in where `from ovss_personal… import …` will find it."""
     module = types.ModuleType(f"ovss_personal.{name}")
@@ -128,7 +141,6 @@ def api(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeApi:
     monkeypatch.setitem(sys.modules, "ovss_personal.api", fake)  # type: ignore[arg-type]
     monkeypatch.setattr(ovss_personal, "api", fake, raising=False)
     install(monkeypatch, "personal.concept", Concept=FakeConcept)
-    install(monkeypatch, "vocabulary", resolve_words=lambda words: tuple(re.split(", *", words)))
     monkeypatch.chdir(tmp_path)
     return fake
 
@@ -207,11 +219,23 @@ def test_personalize_hands_every_option_on(api: FakeApi) -> None:
     asked = api.calls["personalize"]
     assert (asked["concept"], asked["class_name"]) == ("Rex", "dog")
     assert asked["config"] == FitConfig(iterations=7, alpha=0.2, competitors="bank", seed=3)
+    assert asked["cache"] is not None
+
+
+def test_personalize_does_without_the_cache_when_told_to(api: FakeApi) -> None:
+    run("personalize", "--concept", "Rex", "--images", "x", "--no-cache")
+    assert api.calls["personalize"]["cache"] is None
+
+
+def test_personalize_names_the_base_that_the_concept_needs_next() -> None:
+    arguments = ("personalize", "--concept", "Rex", "--images", "x")
+    told = run(*arguments, "--base", "my base.yaml", "--tiles", "4").stdout.splitlines()[-1]
+    assert told.endswith("--words Rex --out out --base 'my base.yaml' --tiles 4")
 
 
 def test_personalize_starts_from_a_preset(api: FakeApi) -> None:
     run("personalize", "--concept", "Rex", "--images", "x", "--preset", "paper", "--iterations", "9")
-    assert api.calls["personalize"]["config"] == FitConfig(alpha=0.1, competitors="none", negative=True, iterations=9)
+    assert api.calls["personalize"]["config"] == replace(FitConfig.preset("paper"), iterations=9)
 
 
 def test_personalize_falls_back_to_the_demo_album_and_says_so(api: FakeApi) -> None:
@@ -325,9 +349,36 @@ def test_segment_refuses_outputs_that_exist_before_any_work(api: FakeApi) -> Non
     run(*arguments)
     api.calls.clear()
     result = run(*arguments, code=3)
-    assert result.stderr.startswith("error: out/result.json: the output exists.")
+    assert result.stderr.startswith("error: out: the output exists.")
     assert not api.calls
     run(*arguments, "--overwrite")
+    Path("empty").mkdir()
+    run(*arguments[:-1], "empty")
+
+
+def test_segment_keeps_other_files_of_its_output_folder(api: FakeApi) -> None:
+    photo("out/holiday.jpg")
+    run("segment", "out/holiday.jpg", "--words", "sky", "--out", "out", "--overwrite")
+    assert Path("out/holiday.jpg").exists() and Path("out/result.json").exists()
+
+
+def test_segment_without_words_looks_for_what_the_concepts_are(api: FakeApi) -> None:
+    photo("a.jpg")
+    concepts = ("--concept", learned(), "--concept", learned("my owl"), "--concept", learned("bird"))
+    run("segment", "a.jpg", *concepts[:4], "--out", "one")
+    assert api.calls["segment"]["words"] == ("bird",)
+    run("segment", "a.jpg", *concepts, "--out", "two")
+    assert api.calls["segment"]["words"] == (), "a concept needs no word of the same name beside it"
+    assert run("segment", "a.jpg", "--out", "three", code=2).stderr.startswith("error: there is nothing to look for.")
+
+
+@pytest.mark.parametrize("words", ["my bird", "tree"])
+def test_segment_refuses_two_things_of_one_name_before_any_work(api: FakeApi, words: str) -> None:
+    photo("a.jpg")
+    concepts = ("--concept", learned()) * (1 if words == "my bird" else 2)
+    result = run("segment", "a.jpg", *concepts, "--words", words, "--out", "out", code=3)
+    assert result.stderr.splitlines()[1] == "hint: call it something else with --as."
+    assert not api.calls
 
 
 def test_segment_renames_concepts(api: FakeApi) -> None:
@@ -421,9 +472,25 @@ def test_bases_are_listed_with_a_line_each() -> None:
     assert "embedded" in json.loads(run("bases", "--json").stdout)
 
 
-def test_demo_prints_what_it_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
-    install(monkeypatch, "evaluation.demo", run_demo=lambda album, out: f"{album} in {out}")
-    assert run("demo", "--album", "my_mug", "--out", "here").stdout == "my_mug in here\n"
+def test_demo_prints_a_line_an_album(monkeypatch: pytest.MonkeyPatch) -> None:
+    mug = AlbumResult("my_mug", "my mug", 12, 6, 0.1, 0.756, 1, "here/my_mug")
+    asked: list[object] = []
+
+    def run_demo(*arguments: object) -> list[AlbumResult]:
+        asked.extend(arguments)
+        note("learning")
+        return [mug]
+
+    install(monkeypatch, "evaluation.demo", run_demo=run_demo)
+    result = run("demo", "--album", "my_mug", "--out", "here")
+    assert asked == ["my_mug", Path("here"), "embedded", note]
+    assert result.stdout == (
+        "my mug: IoU 10 (text only) -> 76 (personalised), on 12 photos; false alarms in 1 of the 6 without it\n"
+        "  pictures: here/my_mug/*.after.png\n"
+    )
+    assert result.stderr == "learning\n"
+    facts = json.loads(run("demo", "--json").stdout)
+    assert facts["albums"][0]["iou_after"] == 0.756 and asked[4:6] == ["all", Path("out/demo")]
 
 
 def test_doctor_is_content_here(private_cache: Path) -> None:
@@ -561,6 +628,8 @@ VERBS = [
     ["concepts", "show"],
     ["cache", "info"],
     ["cache", "clear"],
+    ["benchmark", "build", "stamps"],
+    ["evaluate"],
 ]
 
 

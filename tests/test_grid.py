@@ -59,7 +59,7 @@ def test_masks_keep_their_dtype() -> None:
 def test_coverage_keeps_the_area(height: int, width: int, seed: int) -> None:
     mask = np.random.default_rng(seed).random((height, width)) < 0.4
     cover = coverage(mask, whole(height, width), (7, 5))
-    assert 0 <= cover.min() and cover.max() <= 1 + 1e-5
+    assert cover.min() >= 0 and cover.max() <= 1 + 1e-5
     pixels_a_cell = height / 7 * width / 5
     assert cover.sum().item() * pixels_a_cell == pytest.approx(mask.sum(), abs=1e-2)
 

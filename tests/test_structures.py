@@ -36,7 +36,7 @@ def test_presence_is_a_matter_of_area(found: Segmentation) -> None:
 
 @pytest.mark.parametrize("method", ["mask", "area", "score", "present"])
 def test_an_unknown_word_is_named_with_those_there_are(found: Segmentation, method: str) -> None:
-    with pytest.raises(VocabularyError, match="'mug' is not among .* tree, grass, sky, my mug") as caught:
+    with pytest.raises(VocabularyError, match=r"'mug' is not among .* tree, grass, sky, my mug") as caught:
         getattr(found, method)("mug")
     assert caught.value.exit_code == 3
 

@@ -41,7 +41,10 @@ def concept() -> Concept:
         ),
         config=FitConfig(iterations=7, threshold=0.2),
         report=FitReport(
-            shots=(ShotReport("images/1.jpg", "a" * 64, 0.9, 0.7), ShotReport("images/2.jpg", "b" * 64, 0.2, 0.1, True)),
+            shots=(
+                ShotReport("images/1.jpg", "a" * 64, 0.9, 0.7),
+                ShotReport("images/2.jpg", "b" * 64, 0.2, 0.1, True),
+            ),
             losses={"seg": 1.5, "neg_embedding": 0.1, "neg_mask": 0.01},
         ),
     )
@@ -112,9 +115,7 @@ def test_saving_refuses_what_is_not_its_own(concept: Concept, folder: Path, tmp_
     assert (photos / "1.jpg").read_bytes() == b"dear to somebody"
 
 
-def test_saving_leaves_nothing_when_it_fails(
-    concept: Concept, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_saving_leaves_nothing_when_it_fails(concept: Concept, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*args: object) -> str:
         raise OSError(28, "No space left on device")
 
@@ -237,10 +238,10 @@ def test_json_of_absurd_depth_or_size(folder: Path, monkeypatch: pytest.MonkeyPa
 
 def test_another_base_is_refused_by_fingerprint(concept: Concept) -> None:
     concept.check_base("fake", "f" * 64)
-    with pytest.raises(ConceptError, match="base_fingerprint f.*of that name but with other weights") as caught:
+    with pytest.raises(ConceptError, match=r"base_fingerprint f.*of that name but with other weights") as caught:
         concept.check_base("fake", "0" * 64)
     assert caught.value.exit_code == 4
-    with pytest.raises(ConceptError, match="learned on base 'fake'.*'embedded'"):
+    with pytest.raises(ConceptError, match=r"learned on base 'fake'.*'embedded'"):
         concept.check_base("embedded", "0" * 64)
 
 
@@ -251,9 +252,7 @@ def test_a_misspelt_path_opens_no_connection(folder: Path, typo: str, monkeypatc
         Concept.from_pretrained(typo)
 
 
-def test_user_slash_name_is_asked_of_the_hub(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_user_slash_name_is_asked_of_the_hub(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
     def download(repo_id: str, *, allow_patterns: list[str]) -> str:
@@ -272,7 +271,7 @@ def test_a_hub_that_does_not_answer_is_one_error(tmp_path: Path, monkeypatch: py
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", offline)
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ConceptError, match="no folder 'somebody/my_mug'.*offline mode"):
+    with pytest.raises(ConceptError, match=r"no folder 'somebody/my_mug'.*offline mode"):
         Concept.from_pretrained("somebody/my_mug")
 
 
@@ -324,7 +323,7 @@ def test_a_failed_upload_leaves_local_folders_alone(
     before = {p.name: p.read_bytes() for p in folder.iterdir()}
     monkeypatch.setattr(huggingface_hub, "HfApi", Hub)
     monkeypatch.setattr(Hub, "fails", True)
-    with pytest.raises(ConceptError, match="could not be uploaded to 'me/my_mug' .the line is dead") as caught:
+    with pytest.raises(ConceptError, match=r"could not be uploaded to 'me/my_mug' .the line is dead") as caught:
         concept.push_to_hub("me/my_mug")
     assert caught.value.exit_code == 4
     assert {p.name: p.read_bytes() for p in folder.iterdir()} == before

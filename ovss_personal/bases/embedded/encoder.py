@@ -44,7 +44,7 @@ class Encoder(nn.Module):
         ours = self.net.state_dict()
         try:
             theirs = torch.load(weights_path(), map_location="cpu", weights_only=True)
-        except (OSError, RuntimeError, ValueError, UnpicklingError) as error:
+        except (OSError, EOFError, RuntimeError, ValueError, UnpicklingError) as error:
             raise WeightsError(
                 f"cannot be read ({error}).",
                 path=weights_path(),

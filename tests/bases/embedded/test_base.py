@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from ovss_personal.bases.embedded import base as module
+from ovss_personal.bases.embedded.base import WEIGHTS, EmbeddedBase, fingerprint
+from ovss_personal.bases.embedded.pooling import contrast_pool
+from ovss_personal.config import BaseConfig
+from ovss_personal.errors import WeightsError
+from ovss_personal.structures import Canvas, Proposals, RGBImage
+
+
+def test_one_look_gives_100_proposals(embedded: EmbeddedBase, seen: Proposals) -> None:
+    assert seen.masks.shape == (embedded.num_proposals, 128, 128) == (100, 128, 128)
+    assert seen.embeddings.shape == (100, embedded.dim) and seen.features.shape == (embedded.dim, 16, 16)
+    assert seen.canvas == Canvas((120, 160), (512, 512), (512, 512))
+    assert torch.allclose(seen.embeddings.norm(dim=1), torch.ones(100), atol=1e-4)
+    assert seen.masks.abs().max() <= 12
+    for tensor in (seen.masks, seen.embeddings, seen.features):
+        assert tensor.dtype == torch.float32 and bool(torch.isfinite(tensor).all()) and not tensor.requires_grad
+
+
+def test_looking_twice_sees_the_same_whatever_the_company(
+    embedded: EmbeddedBase, seen: Proposals, picture: RGBImage
+) -> None:
+    _, again = embedded.propose([picture[:64], picture])
+    for name in ("masks", "embeddings", "features"):
+        assert torch.equal(getattr(again, name), getattr(seen, name))
+
+
+@pytest.mark.parametrize("shape", [(16, 16), (16, 800), (700, 20)])
+def test_odd_sizes_are_seen(embedded: EmbeddedBase, shape: tuple[int, int]) -> None:
+    (found,) = embedded.propose([torch.zeros(*shape, 3, dtype=torch.uint8).numpy()])
+    assert found.canvas.original == shape and bool(torch.isfinite(found.embeddings).all())
+
+
+def test_word_scores_are_a_softmax_and_what_is_no_thing_is_other(embedded: EmbeddedBase, seen: Proposals) -> None:
+    text = embedded.encode(["ball", "cat", "truck"])
+    scores = embedded.word_scores(seen, text)
+    assert scores.shape == (100, 4) and embedded.extra_words == ("other",)
+    assert torch.allclose(scores.sum(1), torch.ones(100), atol=1e-5)
+    ratio = (60 * seen.embeddings @ text.T).softmax(1)
+    assert torch.allclose(scores[:, :3], ratio * (1 - scores[:, 3:]), atol=1e-6)
+
+
+def test_traits_are_those_of_the_design(embedded: EmbeddedBase) -> None:
+    traits = embedded.traits
+    assert (traits.logit_scale, traits.positives, traits.void, traits.no_object) == (60.0, "overlap", None, 0.1)
+    assert traits.contrast == 1.0
+
+
+def test_tiles_add_proposals_behind_the_whole_image_s(
+    embedded: EmbeddedBase, seen: Proposals, picture: RGBImage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded, "config", BaseConfig(tiles=4))
+    (found,) = embedded.propose([picture])
+    assert found.masks.shape == (200, 192, 192) and found.features.shape == (embedded.dim, 26, 26)
+    assert torch.equal(found.embeddings[:100], seen.embeddings)
+    enlarged = torch.nn.functional.interpolate(seen.masks[None], (192, 192), mode="bilinear")[0]
+    assert torch.equal(found.masks[:100], enlarged)
+    assert bool(torch.isfinite(found.features).all())
+
+
+def test_contrast_pooling_by_hand() -> None:
+    # Logits ± ln 3 on 1 x 2 cells: inside only the first counts, outside they weigh 1/4 and 3/4.
+    masks = torch.tensor([[[3.0, 1 / 3]]]).log()
+    features = torch.tensor([[[4.0, 0.0]], [[0.0, 8.0]]])  # (2, 1, 2)
+    # z_in = (4, 0), z_out = (1, 6), less the mean (1, 1): (3, -1) - (0, 5) = (3, -6), of norm √45.
+    found = contrast_pool(masks, features, torch.ones(2))
+    assert found[0].tolist() == pytest.approx([3 / 45**0.5, -6 / 45**0.5])
+    plain = contrast_pool(masks, features, torch.ones(2), beta=0.0)
+    assert plain[0].tolist() == pytest.approx([3 / 10**0.5, -1 / 10**0.5])
+
+
+def test_a_mask_below_one_half_everywhere_still_has_an_embedding() -> None:
+    masks = torch.full((1, 4, 4), -3.0)
+    found = contrast_pool(masks, torch.randn(3, 2, 2, generator=torch.Generator().manual_seed(0)), torch.ones(3), 0.0)
+    assert bool(torch.isfinite(found).all()) and found.norm().item() == pytest.approx(1)
+
+
+def test_the_fingerprint_covers_weights_and_settings(weights: Path) -> None:
+    here = fingerprint(WEIGHTS, 0)
+    assert len(here) == 64 and fingerprint(weights, 0) == here  # by content, not by place
+    assert fingerprint(WEIGHTS, 4) != here
+    path = weights / "calibration.safetensors"
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(bytes(data))
+    assert fingerprint(weights, 0) != here
+
+
+@pytest.mark.parametrize("setting", ["SIZE", "SCALE", "THING_BIAS"])
+def test_the_fingerprint_covers_what_is_set_in_the_code(setting: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = fingerprint(WEIGHTS, 0)
+    monkeypatch.setattr(module, setting, 7)
+    assert fingerprint(WEIGHTS, 0) != here
+
+
+def test_a_loaded_base_has_the_fingerprint_of_its_weights(embedded: EmbeddedBase) -> None:
+    assert embedded.fingerprint == fingerprint(WEIGHTS, 0) and embedded.name == "embedded"
+
+
+def test_the_shipped_weights_are_small() -> None:
+    assert sum(path.stat().st_size for path in WEIGHTS.iterdir()) <= 8_000_000
+
+
+def without(name: str) -> Callable[[Path], object]:
+    def change(path: Path) -> None:
+        tensors = {k: v for k, v in load_file(path).items() if k != name}
+        save_file({k: v.clone() for k, v in tensors.items()}, path)
+
+    return change
+
+
+DAMAGE: dict[str, tuple[str, Callable[[Path], object], str]] = {
+    "missing": ("decoder.safetensors", lambda p: p.unlink(), "cannot be read"),
+    "empty": ("calibration.safetensors", lambda p: p.write_bytes(b""), "cannot be read"),
+    "truncated": ("class_texts.safetensors", lambda p: p.write_bytes(p.read_bytes()[:-9]), "cannot be read"),
+    "no decoder": ("decoder.safetensors", without("norm.weight"), "does not hold this base's tensors"),
+    "no bank": ("calibration.safetensors", without("bank"), "does not hold this base's tensors .*bank"),
+    "no owner": ("class_texts.safetensors", without("owner"), "does not hold this base's tensors .*owner"),
+    "no names": ("class_texts.safetensors", without("names"), "does not hold this base's tensors .*names"),
+}
+
+
+@pytest.mark.parametrize("case", DAMAGE)
+def test_broken_weights_are_one_error(
+    embedded: EmbeddedBase, weights: Path, case: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, damage, message = DAMAGE[case]
+    damage(weights / file)
+    monkeypatch.setattr(module, "Encoder", lambda: embedded.encoder)  # slow to load, and whole
+    with pytest.raises(WeightsError, match=message) as caught:
+        EmbeddedBase(BaseConfig(weights=str(weights)))
+    assert caught.value.exit_code == 4 and (caught.value.path or "").startswith(str(weights))
+
+
+def test_a_file_in_place_of_the_folder(embedded: EmbeddedBase, weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "Encoder", lambda: embedded.encoder)
+    with pytest.raises(WeightsError):
+        EmbeddedBase(BaseConfig(weights=str(weights / "decoder.safetensors")))

@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from fakes import FakeBase
+
+from ovss_personal import bases
+from ovss_personal.bases import BASES, load_base
+from ovss_personal.config import FitConfig
+from ovss_personal.errors import ConfigError, UsageError, WeightsError
+
+
+@pytest.fixture
+def colours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A base of the program's own that is light to load."""
+    monkeypatch.setitem(BASES, "colours", ("fakes.base", "FakeBase", "sees colours"))
+
+
+def yaml(folder: Path, text: str) -> Path:
+    path = folder / "base.yaml"
+    path.write_text(text, "utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("embeded", "did you mean 'embedded'?"),
+        ("Embedded", "did you mean 'embedded'?"),
+        ("sam", "the bases are: embedded; or name a .yaml file."),
+        ("", "the bases are: embedded; or name a .yaml file."),
+    ],
+)
+def test_an_unknown_base_is_a_usage_error_with_a_hint(name: str, hint: str) -> None:
+    with pytest.raises(UsageError, match=f"there is no base '{name}'") as caught:
+        load_base(name)
+    assert caught.value.exit_code == 2 and caught.value.hint == hint
+
+
+def test_an_unknown_base_in_a_yaml(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="there is no base 'embeded'"):
+        load_base(yaml(tmp_path, "base: embeded\n"))
+
+
+@pytest.mark.parametrize(
+    ("device", "message"),
+    [("cuda", "'cuda' is not on this machine"), ("cuda:7", "not on this machine"), ("gpu", "'gpu' is not a device")],
+)
+def test_a_device_that_is_absent_is_never_replaced(
+    colours: None, device: str, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    with pytest.raises(UsageError, match=message) as caught:
+        load_base("colours", device=device)
+    assert caught.value.exit_code == 2 and caught.value.hint == "devices here: cpu."
+
+
+@pytest.mark.parametrize(("device", "there"), [("cuda", True), ("cuda:1", True), ("cuda:2", False)])
+def test_of_two_devices_the_third_is_absent(
+    colours: None, device: str, there: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    if there:
+        assert load_base("colours", device=device).config.device == device
+    else:
+        with pytest.raises(UsageError, match="'cuda:2' is not on this machine") as caught:
+            load_base("colours", device=device)
+        assert caught.value.hint == "devices here: cpu, cuda:0, cuda:1."
+
+
+def test_a_name_alone_leaves_the_fit_to_the_base(colours: None) -> None:
+    base = load_base("colours")
+    assert isinstance(base, FakeBase) and base.fit_defaults == FakeBase().fit_defaults
+    assert (base.config.base, base.config.device, base.config.tiles) == ("colours", "cpu", 0)
+
+
+def test_a_yaml_sets_base_and_fit_and_arguments_override_it(colours: None, tmp_path: Path) -> None:
+    path = yaml(tmp_path, "base: colours\ntiles: 9\niterations: 7\n")
+    base = load_base(path)
+    assert base.config.tiles == 9 and base.fit_defaults == FitConfig(iterations=7)
+    assert load_base(str(path), tiles=0, device="cpu").config.tiles == 0
+
+
+def test_a_dotted_path_names_a_class_of_one_s_own(tmp_path: Path) -> None:
+    base = load_base(yaml(tmp_path, "base: fakes.base.FakeBase\ntiles: 4\n"))
+    assert isinstance(base, FakeBase) and base.config.tiles == 4
+    assert base.propose([torch.zeros(8, 8, 3, dtype=torch.uint8).numpy()])[0].masks.shape == (6, 8, 8)
+
+
+@pytest.mark.parametrize("path", ["fakes.base.Nobody", "nobody.Base", ".Base", "fakes."])
+def test_a_dotted_path_that_leads_nowhere(tmp_path: Path, path: str) -> None:
+    with pytest.raises(UsageError, match="cannot be imported") as caught:
+        load_base(yaml(tmp_path, f"base: {path}\n"))
+    assert caught.value.exit_code == 2
+
+
+def test_a_dotted_path_needs_a_yaml() -> None:
+    with pytest.raises(UsageError, match="there is no base"):
+        load_base("fakes.base.FakeBase")
+
+
+def test_broken_yaml_and_settings(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no such configuration"):
+        load_base(tmp_path / "none.yaml")
+    with pytest.raises(ConfigError, match="'tile' is not a setting") as caught:
+        load_base(yaml(tmp_path, "tile: 9\n"))
+    assert caught.value.hint == "Did you mean 'tiles'?"
+    with pytest.raises(ConfigError, match="tiles must be 0 or more"):
+        load_base("embedded", tiles=-1)
+
+
+def test_weights_from_a_yaml_that_are_not_there(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError) as caught:
+        load_base(yaml(tmp_path, f"base: embedded\nweights: {tmp_path / 'none'}\n"))
+    assert caught.value.exit_code == 4
+
+
+def test_every_base_has_a_line_about_it() -> None:
+    assert "embedded" in bases.BASES
+    assert all(len(entry) == 3 and entry[2] for entry in bases.BASES.values())

@@ -1,0 +1,93 @@
+"""Stamps^per on a tree in miniature: what is in it, that it is the same every time, and that nothing leaks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fakes import write_stamps
+
+from ovss_personal.benchmarks import stamps
+from ovss_personal.benchmarks.manifest import Manifest, read_manifest
+from ovss_personal.composites.sources import SHOT_BACKGROUNDS, TEST_BACKGROUNDS, Sources
+
+
+class Watched(Sources):
+    """Writes down what is read."""
+
+    read: list[str]
+
+    def cutout(self, name: str, max_side: int = 0) -> np.ndarray:
+        self.read.append(name)
+        return super().cutout(name, max_side)
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_stamps(tmp_path_factory.mktemp("share"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_pictures() -> object:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stamps, "SIZE", 64)
+        yield
+
+
+@pytest.fixture(scope="module")
+def built(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Manifest:
+    return read_manifest(stamps.build(tmp_path_factory.mktemp("built"), Sources(tree), birds=2))
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def test_every_concept_has_its_pictures(built: Manifest) -> None:
+    assert len(built.concepts) == 2 and built.words == stamps.WORDS and "bird" not in built.words
+    for concept in built.concepts:
+        counts = [len(getattr(concept, kind)) for kind in ("shots", "positives", "negatives", "pairs")]
+        assert counts == [5, 10, 10, 4]
+        assert concept.class_name == "bird" and concept.name.startswith("my ") and "(" not in concept.name
+        for item in (*concept.shots, *concept.positives, *concept.pairs):
+            image = built.image(item)
+            assert image.shape == (64, 64, 3) and 0.01 < built.mask(item, image).mean() < 0.6
+        assert all(item.mask is None for item in concept.negatives)
+
+
+def test_a_pair_has_the_bird_on_either_side(built: Manifest) -> None:
+    for concept in built.concepts:
+        for first, second in zip(concept.pairs[::2], concept.pairs[1::2], strict=True):
+            middles = [np.nonzero(built.mask(item, built.image(item)))[1].mean() for item in (first, second)]
+            assert middles[0] < 32 < middles[1]
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_does_not(built: Manifest, tree: Path, tmp_path: Path) -> None:
+    stamps.build(tmp_path / "again", Sources(tree), birds=2)
+    assert files(tmp_path / "again") == files(built.root)
+    stamps.build(tmp_path / "other", Sources(tree), birds=2, seed=1)
+    assert files(tmp_path / "other") != files(built.root)
+
+
+def test_shots_and_tests_share_no_background_and_no_training_stamp_is_used(
+    tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grounds: list[tuple[str, ...]] = []
+    drawn = stamps.Painter._ground
+
+    def watched(self: stamps.Painter, rng: np.random.Generator, backgrounds: tuple[str, ...]) -> np.ndarray:
+        grounds.append(backgrounds)
+        return drawn(self, rng, backgrounds)
+
+    monkeypatch.setattr(stamps.Painter, "_ground", watched)
+    sources = Watched(tree)
+    object.__setattr__(sources, "read", [])
+    manifest = read_manifest(stamps.build(tmp_path, sources, birds=1))
+    # 5 shots, then 10 positives, 10 negatives and 2 grounds for the pairs.
+    assert grounds == [SHOT_BACKGROUNDS] * 5 + [TEST_BACKGROUNDS] * 22
+    assert not set(SHOT_BACKGROUNDS) & set(TEST_BACKGROUNDS)
+    assert not set(sources.read) & set(sources.stamps("train"))
+    assert not any("dishes" in name for name in sources.read)
+    hashes = [item.sha256 for c in manifest.concepts for item in (*c.shots, *c.positives, *c.negatives, *c.pairs)]
+    assert len(set(hashes)) == len(hashes)
