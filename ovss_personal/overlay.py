@@ -131,9 +131,7 @@ def contact_sheet(
         ink = _INK
         if mask is None:
             ink = _RED
-            draw.rectangle(
-                (left, top, left + tile - 1, top + tile - 1), outline=_RED, width=max(3, tile // 60)
-            )
+            draw.rectangle((left, top, left + tile - 1, top + tile - 1), outline=_RED, width=max(3, tile // 60))
         for row, text in enumerate(_wrap(caption, font, tile, lines=3)):
             draw.text((left, top + tile + gap // 2 + row * line), text, fill=ink, font=font)
     return sheet

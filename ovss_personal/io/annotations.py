@@ -94,9 +94,7 @@ def the_one_name(names: set[str], wanted: str | None, path: str | Path) -> str:
     """`wanted` if it is among the `names` in a file, or the only one if none is wanted; else a MaskError."""
     listed = ", ".join(sorted(names)) or "none"
     if wanted is None and len(names) != 1:
-        raise MaskError(
-            f"expected one category, found {listed}.", path=path, hint="Choose one with --category."
-        )
+        raise MaskError(f"expected one category, found {listed}.", path=path, hint="Choose one with --category.")
     if wanted is not None and wanted not in names:
         raise MaskError(
             f"category '{wanted}' is not there; found {listed}.",

@@ -224,9 +224,7 @@ def _check_replaceable(path: Path, overwrite: bool, owned_by: str | None) -> Non
     if not path.is_dir():
         raise OutputError("the output exists and is not a folder.", path=path, hint="Choose another output.")
     if not overwrite:
-        raise OutputError(
-            "the output folder exists.", path=path, hint="Pass --overwrite or choose another output."
-        )
+        raise OutputError("the output folder exists.", path=path, hint="Pass --overwrite or choose another output.")
     if owned_by is not None and any(path.iterdir()) and not (path / owned_by).is_file():
         raise OutputError(
             f"the folder holds other files and no {owned_by}, so it is not ours to overwrite.",

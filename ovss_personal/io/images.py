@@ -232,9 +232,7 @@ def _opened(path: str | Path, error: type[InputError], stream: BinaryIO | None) 
             raise ResourceError("not enough memory to decode the picture.", path=path) from exc
         except Exception as exc:  # decoders raise anything on broken bytes: SyntaxError, struct.error, ...
             reason = str(exc).rstrip(".") or type(exc).__name__
-            raise error(
-                f"the picture is broken: {reason}.", path=path, hint="Copy or export it again."
-            ) from exc
+            raise error(f"the picture is broken: {reason}.", path=path, hint="Copy or export it again.") from exc
 
 
 @contextlib.contextmanager

@@ -127,9 +127,7 @@ def _same_aspect(shape: tuple[int, ...], size: tuple[int, int]) -> bool:
 
 def _nearest(mask: BoolMask, size: tuple[int, int]) -> BoolMask:
     """(h, w) -> (H, W): each pixel takes the one that its centre falls on."""
-    rows, columns = (
-        (np.arange(to) * 2 + 1) * of // (2 * to) for to, of in zip(size, mask.shape, strict=True)
-    )
+    rows, columns = ((np.arange(to) * 2 + 1) * of // (2 * to) for to, of in zip(size, mask.shape, strict=True))
     resized: BoolMask = mask[rows[:, None], columns]
     return resized
 

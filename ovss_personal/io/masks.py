@@ -107,9 +107,7 @@ def _choose(
 def _picture_labels(picture: Image.Image, path: str | Path, label: int | None) -> Labels:
     if picture.format in ("JPEG", "MPO"):
         if label is not None:
-            raise MaskError(
-                f"a JPEG blurs its labels, so label {label} cannot be read.", path=path, hint="Use PNG."
-            )
+            raise MaskError(f"a JPEG blurs its labels, so label {label} cannot be read.", path=path, hint="Use PNG.")
         warnings.warn(
             f"{path}: a JPEG blurs the edges of a mask; brighter than {_THRESHOLD} was taken. Use PNG.",
             OvssWarning,

@@ -91,25 +91,17 @@ def load_pair(
     if pair.coco is not None:
         result = coco_mask_of(pair.coco, size=size, exif=exif, orientation=mask_orientation)
     elif _is_json(pair):
-        result = load_labelme(
-            pair.mask, size=size, exif=exif, category=category, orientation=mask_orientation
-        )
+        result = load_labelme(pair.mask, size=size, exif=exif, category=category, orientation=mask_orientation)
     else:
-        result = load_mask(
-            pair.mask, size=size, exif=exif, label=label, ignore=ignore, orientation=mask_orientation
-        )
+        result = load_mask(pair.mask, size=size, exif=exif, label=label, ignore=ignore, orientation=mask_orientation)
     return Shot(image, result.mask, pair.name, sha256_file(pair.image), result.ignore)
 
 
-def _checked_category(
-    pairs: Sequence[Pair], label: int | None, category: str | None, source: str | Path
-) -> str | None:
+def _checked_category(pairs: Sequence[Pair], label: int | None, category: str | None, source: str | Path) -> str | None:
     """The category of the object, the same in all LabelMe files; or None where no file has categories."""
     json_pairs = [pair for pair in pairs if _is_json(pair)]
     if category is not None and not json_pairs:
-        raise UsageError(
-            "a category is chosen, but the masks are pictures.", path=source, hint="Use --label instead."
-        )
+        raise UsageError("a category is chosen, but the masks are pictures.", path=source, hint="Use --label instead.")
     if label is not None and len(json_pairs) == len(pairs):
         raise UsageError(
             "a label is chosen, but the masks are JSON files.", path=source, hint="Use --category instead."
@@ -125,9 +117,7 @@ def _is_json(pair: Pair) -> bool:
 def _too_few(pairing: Pairing, wanted: int) -> str:
     paired = ", ".join(f"{pair.name} with {pair.mask.name}" for pair in pairing.pairs) or "nothing"
     unpaired = _listed(pairing) if pairing.unpaired else "nothing"
-    return (
-        f"expected {wanted} photos with masks, found {len(pairing.pairs)}. Paired: {paired}. Not: {unpaired}."
-    )
+    return f"expected {wanted} photos with masks, found {len(pairing.pairs)}. Paired: {paired}. Not: {unpaired}."
 
 
 def _listed(pairing: Pairing) -> str:

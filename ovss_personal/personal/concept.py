@@ -8,32 +8,31 @@ from __future__ import annotations
 
 import json
 import re
-import warnings
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ovss_personal.config import FitConfig
-from ovss_personal.errors import ConceptError, ConfigError, OvssWarning, VocabularyError
+from ovss_personal.errors import ConceptError, ConfigError, VocabularyError
 from ovss_personal.io.files import atomic_folder
+from ovss_personal.personal.adapter import (
+    CARD_FILE,
+    CONFIG_FILE,
+    FORMAT_VERSION,
+    LIBRARY,
+    MODEL_FILE,
+    download,
+    known_values,
+    read_config,
+    read_tensors,
+)
 from ovss_personal.vocabulary import check_word
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from ovss_personal.personal.head import PersonalHead
-
-CONFIG_FILE = "adapter_config.json"
-MODEL_FILE = "adapter_model.safetensors"
-CARD_FILE = "README.md"
-FORMAT_VERSION = 1
-LIBRARY = "ovss_personal"
-CONFIG_KEYS = {
-    "format_version", "library", "library_version", "concept", "class_name", "base", "base_fingerprint",
-    "num_proposals", "dim", "alpha", "fit", "words", "shots", "losses",
-}  # fmt: skip
-MAX_FILE_BYTES = 64 * 2**20
 
 
 @dataclass(frozen=True)
@@ -124,10 +123,10 @@ class Concept:
         """
         folder = Path(source)
         if re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", str(source), re.ASCII) and not folder.parent.exists():
-            folder = _download(str(source))
-        config = _read_config(folder)
+            folder = download(str(source))
+        config = read_config(folder)
         try:
-            return cls._from_json(config, _read_tensors(folder, config))
+            return cls._from_json(config, read_tensors(folder, config))
         except (KeyError, TypeError, ValueError, ConfigError, VocabularyError) as error:
             raise ConceptError(
                 f"a field is missing or of the wrong type ({error}).", path=folder / CONFIG_FILE
@@ -196,7 +195,7 @@ class Concept:
             base_fingerprint=text["base_fingerprint"],
             words=tuple(config["words"]),
             head=PersonalHead(**tensors, alpha=alpha),
-            config=FitConfig(**_known({field.name for field in fields(FitConfig)}, config["fit"], "fit")),
+            config=FitConfig(**known_values({field.name for field in fields(FitConfig)}, config["fit"], "fit")),
             report=FitReport(
                 shots=tuple(_shot_report(shot) for shot in config["shots"]),
                 losses={str(name): float(value) for name, value in dict(config["losses"]).items()},
@@ -220,7 +219,7 @@ class Concept:
 
 
 def _shot_report(values: Any) -> ShotReport:
-    known = _known({field.name for field in fields(ShotReport)}, values, "shots")
+    known = known_values({field.name for field in fields(ShotReport)}, values, "shots")
     alone = known.get("leave_one_out")
     return ShotReport(
         name=str(known["name"]),
@@ -229,92 +228,3 @@ def _shot_report(values: Any) -> ShotReport:
         leave_one_out=None if alone is None else float(alone),
         outlier=bool(known.get("outlier", False)),
     )
-
-
-def _known(names: Set[str], values: Any, where: str) -> dict[str, Any]:
-    """The values of these names; a warning says what else there is. Raises TypeError if it is no JSON object."""
-    if not isinstance(values, dict):
-        raise TypeError(f"'{where}' is no JSON object")
-    unknown = sorted(set(values) - names)
-    if unknown:
-        warnings.warn(
-            f"{CONFIG_FILE}: '{where}' has keys that this version does not know, left out: {', '.join(unknown)}.",
-            OvssWarning,
-            stacklevel=2,
-        )
-    return {name: value for name, value in values.items() if name in names}
-
-
-def _read_config(folder: Path) -> dict[str, Any]:
-    path = folder / CONFIG_FILE
-    if not path.is_file():
-        raise ConceptError(
-            f"no {CONFIG_FILE} here, so this is not a concept." if folder.is_dir() else "there is no such folder.",
-            path=folder,
-            hint="name the folder that personalize wrote; 'ovss-personal concepts list' shows those below a folder.",
-        )
-    try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise ValueError(f"larger than {MAX_FILE_BYTES} bytes")
-        config = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise ConceptError(f"cannot be read ({error}).", path=path, hint="run personalize again.") from error
-    if not isinstance(config, dict) or config.get("library") != LIBRARY:
-        raise ConceptError(f"'library' is not '{LIBRARY}', so this is not one of our concepts.", path=path)
-    version = config.get("format_version")
-    if not isinstance(version, int) or not 1 <= version <= FORMAT_VERSION:
-        raise ConceptError(
-            f"'format_version' is {version!r}, but this version reads up to {FORMAT_VERSION}.",
-            path=path,
-            hint="pip install --upgrade ovss-personal",
-        )
-    return _known(CONFIG_KEYS, config, "concept")
-
-
-def _read_tensors(folder: Path, config: dict[str, Any]) -> dict[str, Tensor]:
-    import torch
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    path = folder / MODEL_FILE
-    if not path.is_file():
-        raise ConceptError(f"no {MODEL_FILE} here; the concept is not whole.", path=folder)
-    try:
-        tensors: dict[str, Tensor] = load_file(path)
-    except (SafetensorError, OSError, ValueError) as error:
-        raise ConceptError(
-            f"is truncated or no safetensors file ({error}).", path=path, hint="run personalize again."
-        ) from error
-    count, dim = config.get("num_proposals"), config.get("dim")
-    expected = {
-        "text": (dim,),
-        "visual": (dim,),
-        "embedding_weights": (count,),
-        "mask_weights": (count,),
-        "mask_bias": (),
-    }
-    if set(tensors) != set(expected):
-        odd = sorted(set(tensors) ^ set(expected))
-        raise ConceptError(f"has missing or extra tensors: {', '.join(odd)}.", path=path)
-    for name, shape in expected.items():
-        tensor = tensors[name]
-        if tuple(tensor.shape) != shape:
-            raise ConceptError(
-                f"'{name}' is {tuple(tensor.shape)} but 'num_proposals' and 'dim' of {CONFIG_FILE} say {shape}.",
-                path=path,
-            )
-        if not tensor.is_floating_point() or not bool(torch.isfinite(tensor).all()):
-            raise ConceptError(f"'{name}' holds NaN, infinity or no floating-point numbers.", path=path)
-    return {name: tensor.float() for name, tensor in tensors.items()}
-
-
-def _download(repo_id: str) -> Path:
-    from huggingface_hub import snapshot_download
-
-    try:
-        return Path(snapshot_download(repo_id, allow_patterns=[CONFIG_FILE, MODEL_FILE, CARD_FILE]))
-    except Exception as error:
-        raise ConceptError(
-            f"there is no folder '{repo_id}', and no such concept could be had from the hub ({error}).",
-            hint="check the path.",
-        ) from error

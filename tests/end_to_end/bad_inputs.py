@@ -64,8 +64,8 @@ def mask_of_labelme(*shapes: dict[str, Any]) -> Callable[[], object]:
 
 
 def coco(*annotations: dict[str, Any], **changes: Any) -> Callable[[], object]:
-    """`coco.json` beside the photo `1.jpg`."""
-    return lambda: (write_photo(Path("1.jpg")), write_coco(Path("coco.json"), *annotations, **changes))
+    """`coco/coco.json` beside the photo `coco/1.jpg`."""
+    return lambda: (write_photo(Path("coco/1.jpg")), write_coco(Path("coco/coco.json"), *annotations, **changes))
 
 
 def config(**changes: Any) -> Callable[[], object]:
@@ -173,7 +173,7 @@ def cut_out(path: Path) -> None:
 
 
 def annotations() -> Iterator[Bad]:
-    command = PERSONALIZE.replace("album", "coco.json")
+    command = PERSONALIZE.replace("album", "coco/coco.json")
     runs = {"size": [24, 40], "counts": [10, 20]}
     rows = [
         (
@@ -259,7 +259,7 @@ def adapters() -> Iterator[Bad]:
         ),
         ("of another library", config(library="peft"), f"{CONFIG}: 'library' is not 'ovss_personal'"),
         ("of another base", config(base_fingerprint="0" * 64, base="san"), "base_fingerprint 000000000000"),
-        ("of other N", config(num_proposals=100), "'num_proposals' and 'dim' of adapter_config.json say (100,)"),
+        ("of other N", config(num_proposals=99), "'num_proposals' and 'dim' of adapter_config.json say (99,)"),
         ("of other D", config(dim=640), "'num_proposals' and 'dim' of adapter_config.json say (640,)"),
         ("with a missing key", config(alpha=None), f"{CONFIG}: a field is missing or of the wrong type ('alpha')"),
         ("with an extra tensor", tensors(more=np.zeros(3, np.float32)), f"{MODEL}: has missing or extra tensors: more"),
@@ -280,7 +280,7 @@ def words() -> Iterator[Bad]:
         ("concept empty", f"{named} ' '", 3, "the concept's name is empty"),
         ("concept with a line break", f"{named} 'my\nmug'", 3, "the concept's name must be one line"),
         ("concept of 400 characters", f"{named} {'a' * 400}", 3, "one line of at most 300 characters"),
-        ("class name of 300 tokens", f"{named} mug --class-name {'ω' * 299}", 3, "has more than 256 tokens"),
+        ("class name of 299 tokens", f"{named} mug --class-name {'?' * 299}", 3, "has more than 256 tokens"),
         ("concept that equals a word", f"{SEGMENT} --words 'tree, my mug'", 3, "'my mug' has the same name as a word"),
         ("concept that equals the base's own word", f"{SEGMENT} --as other", 3, "'other' has the same name as a word"),
         ("two concepts of one name", f"{SEGMENT} --concept mug", 3, "'my mug' has the same name as another concept"),

@@ -15,7 +15,8 @@ from safetensors.torch import load_file, save_file
 
 from ovss_personal.config import FitConfig
 from ovss_personal.errors import ConceptError, OutputError, OvssWarning
-from ovss_personal.personal.concept import CONFIG_KEYS, Concept, FitReport, ShotReport
+from ovss_personal.personal.adapter import CONFIG_KEYS
+from ovss_personal.personal.concept import Concept, FitReport, ShotReport
 from ovss_personal.personal.head import PersonalHead
 
 FILES = ["README.md", "adapter_config.json", "adapter_model.safetensors"]
@@ -231,7 +232,7 @@ def test_json_of_absurd_depth_or_size(folder: Path, monkeypatch: pytest.MonkeyPa
     path.write_text("[" * 100_000, "utf-8")
     with pytest.raises(ConceptError):
         Concept.from_pretrained(folder)
-    monkeypatch.setattr("ovss_personal.personal.concept.MAX_FILE_BYTES", 1000)
+    monkeypatch.setattr("ovss_personal.personal.adapter.MAX_FILE_BYTES", 1000)
     with pytest.raises(ConceptError, match="larger than 1000 bytes"):
         Concept.from_pretrained(folder)
 
