@@ -205,6 +205,7 @@ def test_personalize_hands_every_option_on(api: FakeApi) -> None:
         ),
         *("--base", "mine.yaml", "--device", "cuda:1", "--tiles", "4", "--seed", "3", "--label", "2"),
         *("--category", "dog", "--mask-orientation", "raw", "--alpha", "0.2", "--competitors", "bank"),
+        *("--learning-rate", "0.01"),
     )
     assert api.calls["load_base"] == {"name": "mine.yaml", "device": "cuda:1", "tiles": 4}
     assert api.calls["load_shots"] == {
@@ -218,7 +219,7 @@ def test_personalize_hands_every_option_on(api: FakeApi) -> None:
     }
     asked = api.calls["personalize"]
     assert (asked["concept"], asked["class_name"]) == ("Rex", "dog")
-    assert asked["config"] == FitConfig(iterations=7, alpha=0.2, competitors="bank", seed=3)
+    assert asked["config"] == FitConfig(iterations=7, alpha=0.2, learning_rate=0.01, competitors="bank", seed=3)
     assert asked["cache"] is not None
 
 
@@ -452,7 +453,7 @@ def test_concepts_lists_good_and_broken_ones() -> None:
 def test_concepts_shows_one() -> None:
     result = run("concepts", "show", learned())
     assert "my bird (bird) on base embedded ffffffffffff" in result.stdout
-    assert "alpha 0.3" in result.stdout and "total 0.5" in result.stdout
+    assert f"alpha {FitConfig().alpha}" in result.stdout and "total 0.5" in result.stdout
     assert json.loads(run("concepts", "show", "concepts/my_bird", "--json").stdout)["class_name"] == "bird"
     run("concepts", "show", "nowhere", code=4)
 

@@ -62,6 +62,7 @@ def personalize(
         Literal["paper"] | None, typer.Option(help="Start from the paper's own settings, not the base's.")
     ] = None,
     alpha: Annotated[float | None, typer.Option(help="Share of the visual embedding, 0 to 1.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Of the fit, above 0.")] = None,
     iterations: Annotated[int | None, typer.Option(help="Steps of the fit.")] = None,
     competitors: Annotated[Competitors | None, typer.Option(help="What competes with the concept unseen.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of the choice of shots and of the fit.")] = None,
@@ -92,7 +93,13 @@ def personalize(
     )
     segmenter = api.load_base(base, device=device, tiles=tiles)
     config = segmenter.fit_defaults if preset is None else FitConfig.preset(preset)
-    given: dict[str, Any] = {"alpha": alpha, "iterations": iterations, "competitors": competitors, "seed": seed}
+    given: dict[str, Any] = {
+        "alpha": alpha,
+        "learning_rate": learning_rate,
+        "iterations": iterations,
+        "competitors": competitors,
+        "seed": seed,
+    }
     config = replace(config, **{name: value for name, value in given.items() if value is not None})
     with locked(folder), progress_bar() as progress:
         learned = api.personalize(

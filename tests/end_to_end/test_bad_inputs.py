@@ -11,10 +11,15 @@ from typing import Any
 
 import pytest
 from corpus import write_photo
-from end_to_end.bad_inputs import BAD, ODD, PERSONALIZE, SEGMENT, Bad, Odd, config, make_sound_folder
+from end_to_end.bad_files import BAD_FILES, ODD_FILES
+from end_to_end.bad_requests import BAD_REQUESTS, ODD_REQUESTS
 from end_to_end.commands import attempt, run
+from end_to_end.sound import PERSONALIZE, SEGMENT, Bad, Odd, config, make_sound_folder
 
 from ovss_personal.bases.embedded.base import EmbeddedBase
+
+BAD = [*BAD_FILES, *BAD_REQUESTS]
+ODD = [*ODD_FILES, *ODD_REQUESTS]
 
 
 @pytest.fixture(scope="session")
@@ -115,8 +120,8 @@ def test_out_of_memory_ends_in_5(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_loss_that_is_not_finite_ends_in_3() -> None:
-    Path("wild.yaml").write_text("learning_rate: 1.0e+30\niterations: 50\n")
-    outcome = attempt(*shlex.split(PERSONALIZE.replace("--iterations 1", "--base wild.yaml --shots 1")))
+    Path("wild.yaml").write_text("lambda_z: 1.0e+39\nviews: 1\n")
+    outcome = attempt(*shlex.split(f"{PERSONALIZE} --base wild.yaml"))
     assert outcome.code == 3
-    check_told(outcome.stderr, "iteration")
+    check_told(outcome.stderr, "the loss is not finite at iteration 1 of 1")
     assert not Path("learned").exists()
