@@ -49,7 +49,7 @@ class FitConfig:
 
     Attributes:
         alpha: share of the visual embedding in the personal word, in [0, 1].
-        learning_rate: of AdamW, above 0.
+        learning_rate: of AdamW, in (0, 1].
         iterations: steps, at least 1.
         lambda_z: weight of the negative embedding's loss, eq. 3.
         lambda_m: weight of the negative mask's loss, eq. 5.
@@ -76,7 +76,7 @@ class FitConfig:
     def __post_init__(self) -> None:
         _check_types(self)
         _require(0 <= self.alpha <= 1, "alpha", self.alpha, "in [0, 1]")
-        _require(self.learning_rate > 0, "learning_rate", self.learning_rate, "above 0")
+        _require(0 < self.learning_rate <= 1, "learning_rate", self.learning_rate, "above 0 and at most 1")
         _require(self.iterations >= 1, "iterations", self.iterations, "1 or more")
         _require(self.lambda_z >= 0, "lambda_z", self.lambda_z, "0 or more")
         _require(self.lambda_m >= 0, "lambda_m", self.lambda_m, "0 or more")

@@ -54,7 +54,7 @@ def check_word(word: str, what: str) -> str:
     """`word` stripped. Raises VocabularyError, saying `what` it is, unless it is one short line of text."""
     name = word.strip()
     if not name:
-        raise VocabularyError(f"{what} is empty.", hint="separate words with single commas.")
+        raise VocabularyError(f"{what} is empty.", hint="give it at least one letter, and no two commas in a row.")
     if not name.isprintable() or len(name) > MAX_LENGTH:
         raise VocabularyError(f"{what} must be one line of at most {MAX_LENGTH} characters: {name[:40]!r}…")
     return name

@@ -23,9 +23,7 @@ def test_shipped_yaml_spells_out_every_default() -> None:
 
     path = REPOSITORY / "configs" / "bases" / "embedded.yaml"
     assert load_config(path) == (BaseConfig(), FitConfig())
-    assert set(yaml.safe_load(path.read_text())) == {
-        f.name for cls in (BaseConfig, FitConfig) for f in fields(cls)
-    }
+    assert set(yaml.safe_load(path.read_text())) == {f.name for cls in (BaseConfig, FitConfig) for f in fields(cls)}
 
 
 def test_what_is_left_out_keeps_its_default(tmp_path: Path) -> None:
@@ -62,7 +60,7 @@ def test_configurations_are_frozen() -> None:
         ({"alpha": float("nan")}, "alpha must be finite, not nan."),
         ({"alpha": "0.3"}, "alpha must be a number, not '0.3'."),
         ({"alpha": 10**400}, "alpha must be a number"),
-        ({"learning_rate": 0.0}, "learning_rate must be above 0, not 0.0."),
+        ({"learning_rate": 0.0}, "learning_rate must be above 0 and at most 1, not 0.0."),
         ({"iterations": 0}, "iterations must be 1 or more, not 0."),
         ({"iterations": 2.0}, "iterations must be a whole number, not 2.0."),
         ({"iterations": True}, "iterations must be a whole number, not True."),
@@ -83,9 +81,7 @@ def test_fit_values_out_of_type_or_range(settings: dict[str, Any], message: str)
     assert str(caught.value).startswith(message)
 
 
-@pytest.mark.parametrize(
-    "settings", [{"tiles": -1}, {"device": " "}, {"base": ""}, {"weights": 3}, {"tiles": False}]
-)
+@pytest.mark.parametrize("settings", [{"tiles": -1}, {"device": " "}, {"base": ""}, {"weights": 3}, {"tiles": False}])
 def test_base_values_out_of_type_or_range(settings: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=f"^{next(iter(settings))} must be"):
         BaseConfig(**settings)
@@ -110,9 +106,7 @@ def test_base_values_out_of_type_or_range(settings: dict[str, Any]) -> None:
         ("a: 1\n---\nb: 2\n", "not valid YAML: ", None),
     ],
 )
-def test_a_bad_file_names_key_line_and_remedy(
-    tmp_path: Path, text: str, message: str, hint: str | None
-) -> None:
+def test_a_bad_file_names_key_line_and_remedy(tmp_path: Path, text: str, message: str, hint: str | None) -> None:
     path = write(tmp_path, text)
     with pytest.raises(ConfigError) as caught:
         load_config(path)

@@ -47,9 +47,7 @@ def imported(path: Path) -> set[str]:
     return parts & LEVEL.keys()
 
 
-@pytest.mark.parametrize(
-    "path", sorted(PACKAGE.glob("*/**/*.py")) + sorted(PACKAGE.glob("[!_]*.py")), ids=str
-)
+@pytest.mark.parametrize("path", sorted(PACKAGE.glob("*/**/*.py")) + sorted(PACKAGE.glob("[!_]*.py")), ids=str)
 def test_imports_run_one_way(path: Path) -> None:
     part = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
     assert part in LEVEL, f"give {part} a place in LAYERS"

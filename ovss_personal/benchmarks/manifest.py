@@ -98,8 +98,11 @@ def read_manifest(path: str | Path) -> Manifest:
             for c in content["concepts"]
         )
         manifest = Manifest(content["name"], tuple(content["words"]), concepts, path.parent)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"is no manifest ({error!r}).", path=path, hint="build the benchmark again.") from error
+    except OSError as error:
+        reason = error.strerror or "unknown reason"
+        raise ConfigError(f"the manifest cannot be read: {reason.lower()}.", path=path) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f"is no manifest ({error}).", path=path, hint="build the benchmark again.") from error
     for concept in manifest.concepts:
         tests = {item.sha256 for item in (*concept.positives, *concept.negatives, *concept.pairs)}
         leaks = [shot.image for shot in concept.shots if shot.sha256 in tests]

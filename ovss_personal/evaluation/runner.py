@@ -46,12 +46,19 @@ class Result:
 
 @dataclass(frozen=True)
 class _Test:
-    """A test image ready to be scored: its proposals, sigmoid masks at full size, truth, unpersonalised labels."""
+    """A test image ready to be scored: everything about it that no method changes, at full size.
+
+    Attributes:
+        weights: (N, H, W) sigmoid masks; `total` (H, W) their sum.
+        open_sums: (V, H, W) of the unpersonalised words, `plain` (H, W) the labels they give.
+    """
 
     proposals: Proposals
-    weights: Tensor  # (N, H, W)
     truth: BoolMask
-    plain: Tensor  # (H, W)
+    weights: Tensor
+    total: Tensor
+    open_sums: Tensor
+    plain: Tensor
 
 
 def evaluate(
@@ -145,9 +152,10 @@ def _look(base: Base, manifest: Manifest, item: Item, cache: ProposalCache) -> _
     image = manifest.image(item)
     proposals = propose(base, image, cache)
     weights = mask_rows(proposals.masks, proposals.canvas, 0, image.shape[0]).sigmoid()
-    words, none = shares(scored_proposals(base, proposals, manifest.words, []), weights)
-    plain = decide(words, none, weights.sum(0), ())
-    return _Test(proposals, weights, manifest.mask(item, image), plain)
+    open_sums, none = shares(scored_proposals(base, proposals, manifest.words, []), weights)
+    total = weights.sum(0)
+    plain = decide(open_sums, none, total, ())
+    return _Test(proposals, manifest.mask(item, image), weights, total, open_sums, plain)
 
 
 @torch.no_grad()
@@ -162,6 +170,9 @@ def _label(
         scored = ScoredProposals(test.proposals.masks, rule[:, order], rule[:, [count]], (None,))
     else:
         scored = scored_proposals(base, test.proposals, words, [fitted])
+    if fitted is not None and fitted.config.hidden:  # the open words are as they were
+        personal = torch.einsum("nc,n...->c...", scored.personal, test.weights) / test.total.clamp(min=1e-6)
+        return decide(test.open_sums, personal, test.total, scored.thresholds)
     weights, negatives = test.weights, scored.masks[len(test.weights) :]
     if len(negatives):
         rows = mask_rows(negatives, test.proposals.canvas, 0, test.truth.shape[0])

@@ -43,9 +43,9 @@ def atomic_write(path: str | Path, data: bytes) -> None:
         ResourceError: the disk is full.
         OutputError: `path` cannot be written for any other reason.
     """
-    path = Path(os.path.realpath(path))
+    named, path = Path(path), Path(os.path.realpath(path))
     part = _part_of(path)
-    with _write_errors(path):
+    with _write_errors(named):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with open(part, "xb") as stream:
@@ -77,16 +77,16 @@ def atomic_folder(path: str | Path, overwrite: bool = False, owned_by: str | Non
         OutputError: `path` exists and may not be replaced, or something cannot be written. An OSError of
             the block counts as such: let it write and nothing else.
     """
-    path = Path(os.path.realpath(path))
-    _check_replaceable(path, overwrite, owned_by)
+    named, path = Path(path), Path(os.path.realpath(path))
+    _check_replaceable(named, overwrite, owned_by)
     part = _part_of(path)
-    with _write_errors(path):
+    with _write_errors(named):
         path.parent.mkdir(parents=True, exist_ok=True)
         part.mkdir()
         try:
             yield part
             _sync_tree(part)
-            _check_replaceable(path, overwrite, owned_by)  # the block may have taken hours
+            _check_replaceable(named, overwrite, owned_by)  # the block may have taken hours
             if not path.exists():
                 os.rename(part, path)
             elif not _exchange(part, path):

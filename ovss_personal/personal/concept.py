@@ -102,11 +102,12 @@ class Concept:
             OutputError: the folder exists and `overwrite` is false, or is not a concept's, or cannot be written.
             ResourceError: the disk is full.
         """
-        from safetensors.torch import save_file
+        from safetensors.torch import save
 
         with atomic_folder(folder, overwrite, owned_by=CONFIG_FILE) as part:
             tensors = {k: v.detach().cpu().contiguous() for k, v in self.head.tensors().items()}
-            save_file(tensors, part / MODEL_FILE, metadata={"format": "pt"})
+            # Not save_file: on a full disk it raises an error of its own that hides the reason.
+            (part / MODEL_FILE).write_bytes(save(tensors, metadata={"format": "pt"}))
             (part / CONFIG_FILE).write_text(json.dumps(self._to_json(), indent=2, ensure_ascii=False) + "\n", "utf-8")
             (part / CARD_FILE).write_text(self._card(), "utf-8")
         return Path(folder)

@@ -86,7 +86,7 @@ def test_a_broken_manifest_is_one_error(manifest: Manifest, case: str) -> None:
 
 
 def test_no_manifest_and_no_json(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="is no manifest"):
+    with pytest.raises(ConfigError, match="the manifest cannot be read: no such file"):
         read_manifest(tmp_path / "manifest.json")
     (tmp_path / "manifest.json").write_bytes(b"\xff{")
     with pytest.raises(ConfigError, match="is no manifest"):

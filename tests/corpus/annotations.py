@@ -38,9 +38,7 @@ def write_coco(
     return path
 
 
-def labelme_shape(
-    points: Any = ((5, 3), (20, 15)), kind: str = "rectangle", **changes: Any
-) -> dict[str, Any]:
+def labelme_shape(points: Any = ((5, 3), (20, 15)), kind: str = "rectangle", **changes: Any) -> dict[str, Any]:
     return {"label": "mug", "points": points, "shape_type": kind, **changes}
 
 

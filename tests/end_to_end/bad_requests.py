@@ -145,7 +145,13 @@ def settings() -> Iterator[Bad]:
         ("a setting out of range", nothing, f"{PERSONALIZE} --alpha 2", 3, "alpha must be in [0, 1], not 2.0"),
         ("an unknown option", nothing, f"{PERSONALIZE} --shot 5", 2, "No such option"),
         ("an unknown demo album", nothing, "demo --album my_hat --out out", 2, "there is no demo album 'my_hat'"),
-        ("no such manifest", nothing, "evaluate nowhere.json", 3, "nowhere.json: is no manifest"),
+        (
+            "no such manifest",
+            nothing,
+            "evaluate nowhere.json",
+            3,
+            "nowhere.json: the manifest cannot be read: no such file",
+        ),
         ("a manifest that is none", write("m.json", "{}"), "evaluate m.json", 3, "m.json: is no manifest"),
         (
             "no cut-outs",

@@ -18,9 +18,7 @@ from ovss_personal.io.coco import coco_mask_of, load_coco
 from ovss_personal.structures import BoolMask
 
 SIZE = (24, 40)
-in_one_folder = settings(
-    deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+in_one_folder = settings(deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def drawn(path: Path, **options: Any) -> BoolMask:
@@ -216,9 +214,7 @@ def test_run_lengths_survive(tmp_path: Path, mask: np.ndarray) -> None:
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-    lambda inner: (
-        st.lists(inner, max_size=8) | st.dictionaries(st.sampled_from(["size", "counts", "x"]), inner)
-    ),
+    lambda inner: st.lists(inner, max_size=8) | st.dictionaries(st.sampled_from(["size", "counts", "x"]), inner),
     max_leaves=12,
 )
 

@@ -16,9 +16,7 @@ from PIL import Image, ImageOps
 from ovss_personal.errors import ImageError, InputError, OvssWarning
 from ovss_personal.io.images import as_image, exif_orientation, find_images, load_image, to_rgb, upright
 
-in_one_folder = settings(
-    deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+in_one_folder = settings(deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

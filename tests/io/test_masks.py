@@ -18,9 +18,7 @@ from ovss_personal.io.masks import load_mask
 
 SIZE = (24, 40)
 MODES = ["1", "L1", "L255", "P", "I;16", "RGB", "RGBA", "RGBA-opaque", "LA"]
-in_one_folder = settings(
-    deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+in_one_folder = settings(deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def labelled(*values: int, dtype: type = np.uint8) -> np.ndarray:
@@ -298,9 +296,7 @@ def test_a_mask_of_the_upright_photo_is_fine(tmp_path: Path, exif: int) -> None:
 
 
 @pytest.mark.parametrize(("shape", "exif"), [((24, 40), 3), ((24, 40), 2), ((32, 32), 6)])
-def test_where_the_size_cannot_tell_there_is_a_warning(
-    tmp_path: Path, shape: tuple[int, int], exif: int
-) -> None:
+def test_where_the_size_cannot_tell_there_is_a_warning(tmp_path: Path, shape: tuple[int, int], exif: int) -> None:
     mask = np.zeros(shape, bool)
     mask[:9, :5] = True
     path = write_mask(tmp_path / "a.png", mask)

@@ -318,9 +318,9 @@ def test_a_loss_that_is_not_finite_names_the_iteration() -> None:
     with pytest.raises(InputError, match="not finite at iteration 1 of 9") as caught:
         fit([replace(seen, proposals=broken)], words(base, config), base.traits, config)
     assert caught.value.exit_code == 3
-    # A step so long that it leaves the range of floats is found on the next one.
-    config = FitConfig(iterations=9, learning_rate=1e37)
-    with pytest.raises(InputError, match="not finite at iteration 2 of 9"):
+    # A weight beyond what a float32 holds.
+    config = replace(FitConfig.preset("paper"), iterations=9, lambda_m=1e300)
+    with pytest.raises(InputError, match="not finite at iteration 1 of 9"):
         fit([seen], words(base, config), base.traits, config)
 
 

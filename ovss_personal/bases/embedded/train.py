@@ -40,7 +40,7 @@ QUERIES = 100
 class TrainConfig:
     """`size` is the side of a training scene; the last `large_part` of the steps run at `large_size`."""
 
-    steps: int = 6000
+    steps: int = 7000
     batch: int = 4
     size: int = 384
     large_size: int = 512
