@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -78,6 +78,9 @@ def evaluate(
     out: Annotated[
         Path | None, typer.Option(help="Keep results here; the same command goes on from them if it is cut off.")
     ] = None,
+    proposals: Annotated[
+        bool, typer.Option("--proposals", help="Also measure the base alone: its best proposals and its background.")
+    ] = False,
     no_cache: NoCache = False,
     as_json: JsonFlag = False,
     debug: DebugFlag = False,
@@ -90,22 +93,28 @@ def evaluate(
     from ovss_personal.cache import ProposalCache
     from ovss_personal.evaluation import report, runner
     from ovss_personal.evaluation.methods import methods as known_methods
+    from ovss_personal.evaluation.proposals import base_quality
 
     benchmark = read_manifest(manifest)
     counts = _counts(shots, benchmark)
     segmenter = api.load_base(base, device=device, tiles=tiles)
     chosen = _chosen(methods or [], known_methods(segmenter.fit_defaults))
-    results = runner.evaluate(segmenter, benchmark, chosen, counts, out, None if no_cache else ProposalCache())
+    cache = None if no_cache else ProposalCache()
+    results = runner.evaluate(segmenter, benchmark, chosen, counts, out, cache)
+    quality = base_quality(segmenter, benchmark, cache) if proposals else None
     if as_json:
         print_json(
             {
                 "benchmark": benchmark.name,
                 "base": {"name": segmenter.name, "fingerprint": segmenter.fingerprint},
-                "results": [asdict(result) for result in results],
+                "proposals": quality and asdict(quality),
+                "results": [_known(asdict(result)) for result in results],
             }
         )
     else:
         print(report.table(results))
+        if quality:
+            print(f"\n{report.proposals_line(quality)}")
 
 
 def _counts(text: str, benchmark: Manifest) -> list[int]:
@@ -126,3 +135,8 @@ def _chosen(names: list[str], known: dict[str, FitConfig | None]) -> dict[str, F
         if name not in known:
             raise UsageError(f"there is no method '{name}'.", hint=f"The methods are: {'; '.join(known)}.")
     return {name: known[name] for name in names or known}
+
+
+def _known(row: dict[str, Any]) -> dict[str, Any]:
+    """A share of nothing is null: JSON has no NaN."""
+    return {key: None if value != value else value for key, value in row.items()}

@@ -94,7 +94,8 @@ def verb(app: typer.Typer, name: str, *, example: str) -> Callable[[Callable[...
 
 
 def print_json(value: object) -> None:
-    print(json.dumps(value, ensure_ascii=False, indent=2))
+    """Print as JSON, whose numbers are all finite: one that is not is a bug of the caller."""
+    print(json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False))
 
 
 def note(text: str) -> None:

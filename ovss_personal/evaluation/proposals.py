@@ -9,7 +9,7 @@ import torch
 
 from ovss_personal.api import propose, scored_proposals
 from ovss_personal.bases.base import Base
-from ovss_personal.benchmarks.manifest import Item, Manifest
+from ovss_personal.benchmarks.manifest import ConceptSet, Item, Manifest
 from ovss_personal.cache import ProposalCache
 from ovss_personal.grid import mask_rows
 from ovss_personal.label_map import label_map
@@ -21,14 +21,14 @@ class BaseQuality:
 
     Attributes:
         best_iou: the best IoU that any proposal reaches with the object, on the positives.
-        best_iou_pairs: the same on the side-by-side images.
+        best_iou_pairs: the same on the side-by-side images; None without such images.
         background_called: share of the pixels outside the object that are labelled a word and not the base's
-            own extra word, on the positives; NaN for a base without such a word.
+            own extra word, on the positives; None for a base without such a word.
     """
 
     best_iou: float
-    best_iou_pairs: float
-    background_called: float
+    best_iou_pairs: float | None
+    background_called: float | None
 
 
 def base_quality(base: Base, manifest: Manifest, cache: ProposalCache | None = None) -> BaseQuality:
@@ -44,11 +44,11 @@ def base_quality(base: Base, manifest: Manifest, cache: ProposalCache | None = N
             for number, item in enumerate(items):
                 best[kind].append(_best_iou(base, manifest, item, cache))
                 if kind == "positives" and number % 2 == 0 and base.extra_words:
-                    called.append(_called(base, manifest, item, cache))
+                    called.append(_called(base, manifest, concept, item, cache))
     return BaseQuality(
         best_iou=float(np.mean(best["positives"])),
-        best_iou_pairs=float(np.mean(best["pairs"])) if best["pairs"] else float("nan"),
-        background_called=float(np.mean(called)) if called else float("nan"),
+        best_iou_pairs=float(np.mean(best["pairs"])) if best["pairs"] else None,
+        background_called=float(np.mean(called)) if called else None,
     )
 
 
@@ -62,17 +62,13 @@ def _best_iou(base: Base, manifest: Manifest, item: Item, cache: ProposalCache |
     return float((both / (masks | truth).sum(1).clamp(min=1)).max())
 
 
-def _called(base: Base, manifest: Manifest, item: Item, cache: ProposalCache | None) -> float:
+@torch.no_grad()
+def _called(base: Base, manifest: Manifest, concept: ConceptSet, item: Item, cache: ProposalCache | None) -> float:
     image = manifest.image(item)
     outside = ~manifest.mask(item, image)
     proposals = propose(base, image, cache)
-    words = (*manifest.words, manifest_class(manifest, item))
+    words = tuple(dict.fromkeys((*manifest.words, concept.class_name)))
     plain = label_map(
         scored_proposals(base, proposals, words, []), proposals.canvas, image, (*words, *base.extra_words)
     )
     return float((plain.labels[outside] < len(words)).mean())
-
-
-def manifest_class(manifest: Manifest, item: Item) -> str:
-    """The class name of the concept that `item` is a positive of."""
-    return next(c.class_name for c in manifest.concepts if item in c.positives)

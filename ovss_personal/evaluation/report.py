@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ovss_personal.evaluation.metrics import mean_and_interval
+from ovss_personal.evaluation.proposals import BaseQuality
 from ovss_personal.evaluation.runner import Result
 
 HEADER = (
@@ -26,3 +27,14 @@ def table(results: Sequence[Result]) -> str:
         cells = " | ".join(f"{100 * value:.1f}" for value in rest)
         lines.append(f"| {method} | {shots} | {100 * iou:.1f} ± {100 * interval:.1f} | {cells} |")
     return "\n".join(lines)
+
+
+def proposals_line(quality: BaseQuality) -> str:
+    """What the base offers before anything personal, in one line."""
+    figures = {
+        "best proposal": quality.best_iou,
+        "side by side": quality.best_iou_pairs,
+        "background called a word": quality.background_called,
+    }
+    known = [f"{name} {100 * value:.1f}" for name, value in figures.items() if value is not None]
+    return f"base alone: {', '.join(known)}"

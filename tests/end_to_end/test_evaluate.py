@@ -76,6 +76,14 @@ def test_evaluate_goes_on_from_what_it_kept(small: str, fake_base: FakeBase) -> 
     assert (result["method"], result["shots"]) == ("prompt", 1) and 0 <= result["iou"] <= 1
 
 
+def test_evaluate_measures_the_base_alone(small: str) -> None:
+    arguments = ("evaluate", small, "--methods", "text only", "--shots", "1", "--proposals")
+    quality = run(*arguments, "--json").facts["proposals"]
+    assert 0 < quality["best_iou"] < 1 and 0 < quality["best_iou_pairs"] < 1
+    last = run(*arguments).stdout.splitlines()[-1]
+    assert last.startswith(f"base alone: best proposal {100 * quality['best_iou']:.1f}, side by side ")
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [
