@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import warnings
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,7 +62,8 @@ def personalize(
         class_name: what it is to anybody, "bird"; by default the concept's name.
         config: settings of the fit; by default the base's own.
         progress: called with (done, total, stage).
-        leave_one_out: for K ≥ 2, also fit without each shot in turn, to say how well the others find it.
+        leave_one_out: for K ≥ 2, also fit without each shot in turn. That says how well the others find it, and
+            moves the threshold of a concept with hidden competitors to where it finds them better.
 
     Raises:
         ShotsError: there is no shot.
@@ -71,15 +73,15 @@ def personalize(
     from ovss_personal.personal.concept import Concept, FitReport, ShotReport
     from ovss_personal.personal.fit import FitShot, Words, fit
     from ovss_personal.personal.head import score
-    from ovss_personal.personal.report import left_out_ious, outliers, shot_iou
+    from ovss_personal.personal.report import left_out, outliers, shot_iou, tuned_threshold
     from ovss_personal.personal.views import filled_up
 
     name = check_word(concept, "the concept's name")
     kind = check_word(class_name or concept, "the class name")
     if not shots:
         raise ShotsError("there are no shots to learn from.")
-    config = config or base.fit_defaults
-    pictures = filled_up(shots, config.views)
+    settings = config or base.fit_defaults
+    pictures = filled_up(shots, settings.views)
     seen = []
     for i, shot in enumerate(pictures, 1):
         seen.append(FitShot(propose(base, shot.image, cache), shot.mask, shot.ignore))
@@ -89,24 +91,28 @@ def personalize(
     words = Words(
         concept=base.encode([kind])[0],
         open=base.encode(open_words),
-        hidden=base.competitors(kind, config.competitors),
+        hidden=base.competitors(kind, settings.competitors),
     )
-    head, losses = fit(seen, words, base.traits, config, progress)
+    head, losses = fit(seen, words, base.traits, settings, progress)
 
     def scorer(shot: FitShot, head: PersonalHead) -> ScoredProposals:
-        contender = _contender(base, head, config, kind, open_words)
+        contender = _contender(base, head, settings, kind, open_words)
         return score(shot.proposals, words.open, [contender], base.word_scores, base.traits)
 
     def fit_on(kept: Sequence[int]) -> PersonalHead:
-        return fit([seen[i] for i in kept], words, base.traits, config)[0]
+        return fit([seen[i] for i in kept], words, base.traits, settings)[0]
 
-    count = len(shots)
-    ious = [shot_iou(shot, scorer(shot, head)) for shot in seen[:count]]
-    left_out: list[float | None] = [None] * count
-    odd = [False] * count
-    if leave_one_out and count > 1:
-        found = left_out_ious(seen[:count], fit_on, scorer)
-        left_out, odd = [*found], outliers(found)
+    own = seen[: len(shots)]
+    without: list[float | None] = [None] * len(own)
+    odd = [False] * len(own)
+    if leave_one_out and len(own) > 1:
+        alone = left_out(own, fit_on, scorer)
+        if settings.hidden and settings.threshold is None:
+            settings = replace(settings, threshold=tuned_threshold(own, alone, base.traits.threshold))
+            alone = [replace(scored, thresholds=(settings.threshold,)) for scored in alone]
+        found = [shot_iou(shot, scored) for shot, scored in zip(own, alone, strict=True)]
+        without, odd = [*found], outliers(found)
+    ious = [shot_iou(shot, scorer(shot, head)) for shot in own]
     for shot, is_odd in zip(shots, odd, strict=True):
         if is_odd:
             warnings.warn(
@@ -116,7 +122,7 @@ def personalize(
             )
     rows = tuple(
         ShotReport(shot.name, shot.sha256, iou, alone, is_odd)
-        for shot, iou, alone, is_odd in zip(shots, ious, left_out, odd, strict=True)
+        for shot, iou, alone, is_odd in zip(shots, ious, without, odd, strict=True)
     )
     return Concept(
         name=name,
@@ -125,7 +131,7 @@ def personalize(
         base_fingerprint=base.fingerprint,
         words=open_words,
         head=head,
-        config=config,
+        config=settings,
         report=FitReport(rows, losses),
     )
 

@@ -56,7 +56,8 @@ class FitConfig:
         competitors: which hidden embeddings compete with the personal word.
         visual: whether the visual embedding is mixed in, left out, or replaces the learned one.
         negative: whether the negative mask takes part at inference.
-        threshold: share of a pixel above which it is personal, in (0, 1); None is the base's own.
+        threshold: share of a pixel above which it is personal, in (0, 1); None is the base's own, which
+            leave-one-out moves.
         views: a fit on fewer pictures than this is filled up with mirrored, closer and farther views of its shots.
         seed: of everything random in the fit.
     """

@@ -36,9 +36,20 @@ class ScoredProposals:
 
 def shares(scored: ScoredProposals, weights: Tensor) -> tuple[Tensor, Tensor]:
     """Mask weights sigmoid(M) (N, ...) -> open words' sums (V, ...) and concepts' shares in [0, 1] (C, ...)."""
-    words = torch.einsum("nv,n...->v...", scored.words, weights)
-    personal = torch.einsum("nc,n...->c...", scored.personal, weights) / weights.sum(0).clamp(min=1e-6)
-    return words, personal
+    return torch.einsum("nv,n...->v...", scored.words, weights), concept_shares(scored, weights)
+
+
+def concept_shares(scored: ScoredProposals, weights: Tensor) -> Tensor:
+    """Mask weights (N, ...) -> (C, ...): Σ p·w / Σ w over the proposals.
+
+    A concept with a threshold is measured on squared weights: what a mask is unsure of, mostly the neighbours of
+    its object, counts little.
+    """
+    columns = []
+    for probability, threshold in zip(scored.personal.T, scored.thresholds, strict=True):
+        w = weights if threshold is None else weights.square()
+        columns.append(torch.einsum("n,n...->...", probability, w) / w.sum(0).clamp(min=1e-6))
+    return torch.stack(columns) if columns else weights[:0]
 
 
 def decide(words: Tensor, personal: Tensor, total: Tensor, thresholds: Sequence[float | None]) -> Tensor:

@@ -85,9 +85,10 @@ class BaseTraits:
         void: (1, D) embedding of "no object", or None if the base has none.
         dice, bce, cls: λ1, λ2, λ3 of eq. 1.
         no_object: weight of a proposal that is not the concept, in the classification loss.
-        positives: "bipartite" (one proposal a shot, by matching cost) or "overlap" (every proposal with
-            IoU > 0.5 and the best one).
-        contrast: β of the base's mask pooling; 0 is eq. 6 as printed, 1 subtracts the mean outside the mask.
+        positives: "bipartite" (one proposal a shot, by matching cost) or "overlap" (every proposal that covers
+            the object or a large part of it, and the best one).
+        contrast: β of the base's mask pooling, one number or (D,) of them; 0 is eq. 6 as printed, 1 subtracts the
+            mean outside the mask.
         threshold: share of a pixel above which it is personal when hidden competitors are on.
         competitor_scale: takes the place of `logit_scale` in the odds against hidden competitors; None is the same.
         paper_threshold: the threshold without them; None takes the arg max over all words, as the paper does.
@@ -100,7 +101,7 @@ class BaseTraits:
     cls: float = 2.0
     no_object: float = 0.1
     positives: Literal["bipartite", "overlap"] = "bipartite"
-    contrast: float = 0.0
+    contrast: float | Tensor = 0.0
     threshold: float = 0.5
     competitor_scale: float | None = None
     paper_threshold: float | None = None

@@ -48,7 +48,7 @@ def test_a_concept_finds_its_object_and_leaves_the_words_alone(base: FakeBase, m
 
 def test_the_report_tells_how_every_shot_fared(mug: Concept) -> None:
     assert (mug.name, mug.class_name, mug.base_name, mug.base_fingerprint) == ("my mug", "mug", "fake", "f" * 64)
-    assert len(mug.words) == 171 and mug.config == FakeBase().fit_defaults
+    assert len(mug.words) == 171 and replace(mug.config, threshold=None) == FakeBase().fit_defaults
     assert [s.name for s in mug.report.shots] == ["images/1.png", "images/2.png", "images/3.png"]
     assert [s.sha256 for s in mug.report.shots] == [s.sha256 for s in reds(3)]
     for row in mug.report.shots:
@@ -177,7 +177,11 @@ def test_a_word_that_is_a_label_of_the_base_s_own_is_refused(base: FakeBase) -> 
 def test_scored_proposals_are_what_segment_paints(base: FakeBase, mug: Concept) -> None:
     proposals = api.propose(base, photo("red"))
     scored = api.scored_proposals(base, proposals, ["tree"], [mug])
-    assert scored.words.shape == (6, 2) and scored.personal.shape == (6, 1) and scored.thresholds == (0.2,)
+    assert (
+        scored.words.shape == (6, 2)
+        and scored.personal.shape == (6, 1)
+        and scored.thresholds == (mug.config.threshold,)
+    )
     assert scored.personal[0, 0] > 0.5  # the red proposal
 
 

@@ -25,6 +25,7 @@ from ovss_personal.cli import app, personalize_app
 from ovss_personal.cli.personalize import default_class_name
 from ovss_personal.cli.shell import note
 from ovss_personal.config import BaseConfig, FitConfig
+from ovss_personal.cache import ProposalCache
 from ovss_personal.errors import (
     ConceptError,
     OvssError,
@@ -484,14 +485,14 @@ def test_demo_prints_a_line_an_album(monkeypatch: pytest.MonkeyPatch) -> None:
 
     install(monkeypatch, "evaluation.demo", run_demo=run_demo)
     result = run("demo", "--album", "my_mug", "--out", "here")
-    assert asked == ["my_mug", Path("here"), "embedded", note]
+    assert asked[:4] == ["my_mug", Path("here"), "embedded", note] and isinstance(asked[4], ProposalCache)
     assert result.stdout == (
         "my mug: IoU 10 (text only) -> 76 (personalised), on 12 photos; false alarms in 1 of the 6 without it\n"
         "  pictures: here/my_mug/*.after.png\n"
     )
     assert result.stderr == "learning\n"
     facts = json.loads(run("demo", "--json").stdout)
-    assert facts["albums"][0]["iou_after"] == 0.756 and asked[4:6] == ["all", Path("out/demo")]
+    assert facts["albums"][0]["iou_after"] == 0.756 and asked[5:7] == ["all", Path("out/demo")]
 
 
 def test_doctor_is_content_here(private_cache: Path) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -30,11 +32,13 @@ def test_a_word_s_sum_weighs_every_proposal_by_its_mask() -> None:
 
 
 def test_a_concept_s_share_is_relative_to_all_masks() -> None:
-    # (0.6 · 0.75 + 0.2 · 0.25) / (0.75 + 0.25) = 0.5, and half of that where the masks are half as sure.
-    scored = one_pixel([0.75, 0.25], [[1.0], [1.0]], [[0.6], [0.2]])
-    assert shares(scored, scored.masks.sigmoid())[1].item() == pytest.approx(0.5)
-    assert shares(scored, scored.masks.sigmoid() / 2)[1].item() == pytest.approx(0.5)
-    assert shares(scored, torch.zeros(2, 1, 1))[1].item() == 0.0
+    # (0.6 · 0.75 + 0.2 · 0.25) / (0.75 + 0.25) = 0.5, also where the masks are half as sure. With a threshold,
+    # the weights are squared: (0.6 · 9 + 0.2 · 1) / (9 + 1) = 0.56.
+    scored = one_pixel([0.75, 0.25], [[1.0], [1.0]], [[0.6, 0.6], [0.2, 0.2]])
+    scored = replace(scored, thresholds=(None, 0.3))
+    for weights in (scored.masks.sigmoid(), scored.masks.sigmoid() / 2):
+        assert shares(scored, weights)[1].flatten().tolist() == pytest.approx([0.5, 0.56])
+    assert shares(scored, torch.zeros(2, 1, 1))[1].flatten().tolist() == [0.0, 0.0]
 
 
 @pytest.mark.parametrize(
@@ -81,12 +85,14 @@ def test_bands_equal_the_formula(seed: int, band: int) -> None:
         found = label_map(scored, canvas, image, ("a", "b", "c"), ("mine", "yours"))
     weights = mask_rows(scored.masks, canvas, 0, 9).sigmoid().double().numpy()  # (5, 9, 13)
     words = np.einsum("nv,nhw->vhw", scored.words.numpy(), weights)
-    mine, yours = np.einsum("nc,nhw->chw", scored.personal.numpy(), weights)
+    probability = scored.personal.numpy()
+    mine = np.einsum("n,nhw->hw", probability[:, 0], weights**2) / (weights**2).sum(0)
+    yours = np.einsum("n,nhw->hw", probability[:, 1], weights)
     expected = np.concatenate((words, yours[None])).argmax(0)
     expected[expected == 3] = 4
-    expected[mine > np.float32(0.55) * weights.sum(0)] = 3
+    expected[mine > np.float32(0.55)] = 3
     assert (found.labels == expected).mean() > 0.98  # a tie may fall either way in the last bit
-    best = [*(words / weights.sum(0)).max((1, 2)), *(np.stack((mine, yours)) / weights.sum(0)).max((1, 2))]
+    best = [*(words / weights.sum(0)).max((1, 2)), mine.max(), (yours / weights.sum(0)).max()]
     assert found.scores == pytest.approx(best, abs=1e-5)
     assert found.words == ("a", "b", "c", "mine", "yours") and found.concepts == ("mine", "yours")
     assert found.labels.dtype == np.int32 and found.labels.shape == (9, 13)

@@ -25,9 +25,10 @@ def demo(
     """Learn from the demo albums and segment what was kept back."""
     from dataclasses import asdict
 
+    from ovss_personal.cache import ProposalCache
     from ovss_personal.evaluation.demo import run_demo
 
-    results = run_demo(album, out, base, note)
+    results = run_demo(album, out, base, note, ProposalCache())
     if as_json:
         print_json({"albums": [asdict(result) for result in results]})
         return

@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from ovss_personal.api import demo_album, demo_albums, load_base, load_shots, personalize, segment_many
+from ovss_personal.cache import ProposalCache
 from ovss_personal.errors import UsageError
 from ovss_personal.evaluation.metrics import PersonalCounts
 from ovss_personal.io.files import atomic_write
@@ -37,13 +38,18 @@ class AlbumResult:
 
 
 def run_demo(
-    album: str, out: Path, base: str = "embedded", note: Callable[[str], None] = lambda text: None
+    album: str,
+    out: Path,
+    base: str = "embedded",
+    note: Callable[[str], None] = lambda text: None,
+    cache: ProposalCache | None = None,
 ) -> list[AlbumResult]:
     """Personalise on an album's five shots, segment its test photos, and write overlays before and after.
 
     Args:
         album: a name of `demo_albums`, or "all".
         out: pictures go to `out/<album>/NN.before.png` and `NN.after.png`, the concept to `out/<album>/concept`.
+        base: a base that can pass tiles does so on an album of small things (`tiles` in albums.json).
         note: called with a line about what is being done.
 
     Raises:
@@ -52,21 +58,21 @@ def run_demo(
     names = demo_albums() if album == "all" else (album,)
     if not set(names) <= set(demo_albums()):
         raise UsageError(f"there is no demo album '{album}'.", hint=f"the albums are: all, {', '.join(demo_albums())}.")
-    segmenter = load_base(base)
     results = []
     for name in names:
         folder = demo_album(name).parent
         told = json.loads((folder.parent / "albums.json").read_text("utf-8"))[name]
+        segmenter = load_base(base, tiles=told["tiles"] or None)
         note(f"{name}: learning '{told['concept']}' from {told['shots']} photos")
         shots = load_shots(folder / "shots", count=told["shots"])
-        concept = personalize(segmenter, shots, concept=told["concept"], class_name=told["class_name"])
+        concept = personalize(segmenter, shots, concept=told["concept"], class_name=told["class_name"], cache=cache)
         concept.save_pretrained(out / name / "concept", overwrite=True)
         photos = sorted((folder / "test" / "images").glob("*.jpg"))
         note(f"{name}: segmenting {len(photos)} photos it has not seen")
         images = [load_image(photo) for photo in photos]
         words = told["words"]
-        before = segment_many(segmenter, images, words=words)
-        after = segment_many(segmenter, images, words=words, concepts=[concept])
+        before = segment_many(segmenter, images, words=words, cache=cache)
+        after = segment_many(segmenter, images, words=words, concepts=[concept], cache=cache)
         counts = PersonalCounts(), PersonalCounts()
         for photo, plain, personal in zip(photos, before, after, strict=True):
             truth = np.asarray(Image.open(folder / "test" / "masks" / f"{photo.stem}.png").convert("L")) > 127

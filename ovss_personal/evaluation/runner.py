@@ -21,7 +21,7 @@ from ovss_personal.config import FitConfig
 from ovss_personal.evaluation.metrics import Confusion, PersonalCounts
 from ovss_personal.grid import mask_rows
 from ovss_personal.io.files import atomic_write
-from ovss_personal.label_map import ScoredProposals, decide, shares
+from ovss_personal.label_map import ScoredProposals, concept_shares, decide, shares
 from ovss_personal.personal.concept import Concept
 from ovss_personal.structures import BoolMask, Proposals
 
@@ -113,7 +113,7 @@ def _on_concept(
                     class_name=concept.class_name,
                     config=config,
                     cache=cache,
-                    leave_one_out=False,
+                    leave_one_out=config.hidden,
                 )
             )
     personal = len(manifest.words) + len(base.extra_words)
@@ -171,8 +171,7 @@ def _label(
     else:
         scored = scored_proposals(base, test.proposals, words, [fitted])
     if fitted is not None and fitted.config.hidden:  # the open words are as they were
-        personal = torch.einsum("nc,n...->c...", scored.personal, test.weights) / test.total.clamp(min=1e-6)
-        return decide(test.open_sums, personal, test.total, scored.thresholds)
+        return decide(test.open_sums, concept_shares(scored, test.weights), test.total, scored.thresholds)
     weights, negatives = test.weights, scored.masks[len(test.weights) :]
     if len(negatives):
         rows = mask_rows(negatives, test.proposals.canvas, 0, test.truth.shape[0])

@@ -157,9 +157,13 @@ def _matched(personal: Tensor, shot: _Prepared, traits: BaseTraits) -> Tensor:
 
 
 def _overlapping(masks: Tensor, target: Tensor) -> Tensor:
-    """(N, P) bool, (P,) bool -> (N,) bool: IoU above 0.5, and the best one whatever its IoU."""
+    """(N, P) bool, (P,) bool -> (N,) bool: IoU above 0.5, large parts of the object, and the best one whatever it is.
+
+    A part is large with an IoU above 0.3, and a part if more than 0.8 of it lies on the object.
+    """
     both = (masks & target).sum(1)
     iou = both / (masks | target).sum(1).clamp(min=1)
-    positive = iou > 0.5
+    part = both > 0.8 * masks.sum(1)
+    positive = (iou > 0.5) | (part & (iou > 0.3))
     positive[iou.argmax()] = True
     return positive

@@ -1,17 +1,24 @@
-"""How well a fitted concept finds its own shots again, and each shot from the others alone."""
+"""How well a fitted concept finds its own shots again, and each shot from the others alone.
+
+The second also says at which share of a pixel this concept is best told from what is not it.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
-from statistics import median
+from statistics import fmean, median
 
 import torch
+from torch import Tensor
 
-from ovss_personal.label_map import ScoredProposals, decide, shares
+from ovss_personal.label_map import ScoredProposals, concept_shares, decide, shares
 from ovss_personal.personal.fit import FitShot, on_grid
 from ovss_personal.personal.head import PersonalHead
 
 OUTLIER_GAP = 0.3  # of IoU below the median of the others
+THRESHOLDS = (0.05, 0.075, 0.1, 0.125, 0.15, *(0.05 * i for i in range(4, 15)))
+PLATEAU = 0.01  # of IoU below the best; thresholds within it are as good as the best
 
 Scorer = Callable[[FitShot, PersonalHead], ScoredProposals]
 
@@ -21,24 +28,39 @@ def shot_iou(shot: FitShot, scored: ScoredProposals) -> float:
     """IoU of the (one) concept in `scored` with the shot's mask, on the proposals' grid; ignored cells left out."""
     weights = scored.masks.sigmoid()
     words, personal = shares(scored, weights)
-    found = decide(words, personal, weights.sum(0), scored.thresholds) == len(words)
+    return _iou(shot, decide(words, personal, weights.sum(0), scored.thresholds) == len(words))
+
+
+def _iou(shot: FitShot, found: Tensor) -> float:
     truth, valid = on_grid(shot)
     if valid is not None:
         found = found & valid
     return float((found & truth).sum() / (found | truth).sum().clamp(min=1))
 
 
-def left_out_ious(
+def left_out(
     shots: Sequence[FitShot], fit_on: Callable[[Sequence[int]], PersonalHead], scorer: Scorer
-) -> list[float]:
-    """For each of K ≥ 2 shots, its IoU under a concept fitted on the other K - 1.
+) -> list[ScoredProposals]:
+    """For each of K ≥ 2 shots, its scores under a concept fitted on the other K - 1.
 
     Args:
         fit_on: fits a head on the shots of these indices.
     """
     every = range(len(shots))
     heads = [fit_on([i for i in every if i != left]) for left in every]
-    return [shot_iou(shot, scorer(shot, head)) for shot, head in zip(shots, heads, strict=True)]
+    return [scorer(shot, head) for shot, head in zip(shots, heads, strict=True)]
+
+
+@torch.no_grad()
+def tuned_threshold(shots: Sequence[FitShot], alone: Sequence[ScoredProposals], default: float) -> float:
+    """Half way (geometrically) from a base's `default` to the threshold that finds the left-out shots best.
+
+    Half way, since a few shots with little beside the object in them say little of what it may be mistaken for.
+    """
+    found = [concept_shares(scored, scored.masks.sigmoid())[0] for scored in alone]
+    ious = [fmean(_iou(shot, f > limit) for shot, f in zip(shots, found, strict=True)) for limit in THRESHOLDS]
+    logs = [math.log(t) for t, iou in zip(THRESHOLDS, ious, strict=True) if iou >= max(ious) - PLATEAU]
+    return math.exp((math.log(default) + sum(logs) / len(logs)) / 2)
 
 
 def outliers(ious: Sequence[float]) -> list[bool]:

@@ -12,21 +12,22 @@ from ovss_personal.grid import to_grid
 from ovss_personal.structures import BoolMask, Proposals
 
 
-def masked_mean(features: Tensor, mask: Tensor, contrast: float = 0.0) -> Tensor:
+def masked_mean(features: Tensor, mask: Tensor, contrast: float | Tensor = 0.0) -> Tensor:
     """Mean of the features inside a mask, less `contrast` times their mean outside it.
 
-    Shape: features (D, h, w), mask (h, w) bool with at least one cell -> (D,). `contrast` 0 is eq. 6 as printed.
+    Shape: features (D, h, w), mask (h, w) bool with at least one cell, contrast one number or (D,) -> (D,).
+    `contrast` 0 is eq. 6 as printed.
     A full mask has no outside and subtracts nothing.
     """
     flat, inside = features.flatten(1), mask.flatten().to(features)
     mean = flat @ inside / inside.sum()
     outside = 1 - inside
-    if contrast and outside.any():
+    if outside.any():
         mean = mean - contrast * (flat @ outside / outside.sum())
     return mean
 
 
-def visual_embedding(shots: Sequence[tuple[Proposals, BoolMask]], contrast: float = 0.0) -> Tensor:
+def visual_embedding(shots: Sequence[tuple[Proposals, BoolMask]], contrast: float | Tensor = 0.0) -> Tensor:
     """F_per: (D,) unit norm, the mean over the shots of the masked mean of their features."""
     per_shot = [
         masked_mean(p.features, to_grid(mask, p.canvas, (p.features.shape[1], p.features.shape[2])), contrast)

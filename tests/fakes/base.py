@@ -41,7 +41,7 @@ class FakeBase:
     ) -> None:
         self.config = config or BaseConfig()
         self.fit_defaults = fit_defaults or FitConfig(alpha=0.3, learning_rate=5e-3, iterations=60, views=1)
-        self.traits = traits or BaseTraits(20.0, no_object=0.5, positives="overlap", threshold=0.2)
+        self.traits = traits or BaseTraits(20.0, no_object=0.5, positives="overlap", threshold=0.1)
         self.extra_words = extra_words
         generator = torch.Generator().manual_seed(7)
         # A parameter, so that a test can see that no gradient reaches it.

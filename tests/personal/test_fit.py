@@ -26,6 +26,7 @@ OPEN_WORDS = ("tree", "grass", "sky", "a green thing")
 HALF = np.array([[True, True], [False, False]])
 ON = [[LN3, LN3], [-LN3, -LN3]]  # 3/4 on the object, 1/4 off it: dice 0.2, bce ln 4/3
 CORNER = [[LN3, -LN3], [-LN3, -LN3]]  # IoU exactly 1/2
+EVERYTHING = [[LN3, LN3], [LN3, LN3]]  # likewise: dice 1/3
 
 
 def by_hand(masks: list[list[list[float]]], embeddings: list[list[float]], mask: BoolMask = HALF) -> FitShot:
@@ -80,17 +81,22 @@ def test_matching_weighs_masks_against_class() -> None:
     assert losses["seg"] == pytest.approx(5 / 3 + 5 * bce + 6 * log(4 / 3), rel=1e-5)
 
 
-def test_overlap_needs_more_than_half_but_always_has_the_best() -> None:
-    # IoU 1 and 1/2: the second is no positive. Without the first, the same 1/2 is the best there is.
+def test_overlap_takes_whole_and_large_part_and_always_the_best() -> None:
     traits = BaseTraits(LN3, positives="overlap")
-    both = by_hand([ON, CORNER], [[1.0, 0.0], [1.0, 0.0]])
+    # IoU 1 and 1/2, half of the second off the object: no positive. Alone, it is the best there is.
+    both = by_hand([ON, EVERYTHING], [[1.0, 0.0], [1.0, 0.0]])
     losses = fit([both], plane_words((0.0, 1.0)), traits, STILL)[1]
     cls = (log(4 / 3) + 0.1 * log(4)) / 1.1
     assert losses["seg"] == pytest.approx(1 + 5 * log(4 / 3) + 2 * cls, rel=1e-5)
-    alone = by_hand([CORNER], [[1.0, 0.0]])
+    alone = by_hand([EVERYTHING], [[1.0, 0.0]])
     losses = fit([alone], plane_words((0.0, 1.0)), traits, STILL)[1]
-    bce = (3 * log(4 / 3) + log(4)) / 4
+    bce = (log(4 / 3) + log(4)) / 2
     assert losses["seg"] == pytest.approx(5 / 3 + 5 * bce + 2 * log(4 / 3), rel=1e-5)
+    # IoU 1/2 too, but all of it on the object.
+    part = by_hand([ON, CORNER], [[1.0, 0.0], [1.0, 0.0]])
+    losses = fit([part], plane_words((0.0, 1.0)), traits, STILL)[1]
+    corner = 5 / 3 + 5 * (3 * log(4 / 3) + log(4)) / 4
+    assert losses["seg"] == pytest.approx((1 + 5 * log(4 / 3) + corner) / 2 + 2 * log(4 / 3), rel=1e-5)
 
 
 @pytest.mark.parametrize(("lambda_z", "up"), [(0.0, True), (1.9, True), (2.1, False)])

@@ -8,7 +8,7 @@ import torch
 
 from ovss_personal.label_map import ScoredProposals
 from ovss_personal.personal.fit import FitShot
-from ovss_personal.personal.report import left_out_ious, outliers, shot_iou
+from ovss_personal.personal.report import left_out, outliers, shot_iou, tuned_threshold
 from ovss_personal.structures import Canvas, Proposals
 
 LEFT = torch.tensor([[9.0, -9.0], [9.0, -9.0]])
@@ -51,9 +51,23 @@ def test_leave_one_out_fits_on_the_others() -> None:
         kept.append(list(indices))  # type: ignore[call-overload]
         return object()
 
-    found = left_out_ious([s for s, _ in shots], fit_on, lambda shot, head: shots[0][1])  # type: ignore[arg-type]
+    found = left_out([s for s, _ in shots], fit_on, lambda shot, head: shot)  # type: ignore[arg-type, return-value]
     assert kept == [[1, 2], [0, 2], [0, 1]]
-    assert found == pytest.approx([1.0, 0.0, 0.5])
+    assert [id(scored) for scored in found] == [id(s) for s, _ in shots]
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "expected"),
+    [
+        # Shares are `right` on the object and `wrong` beside it: every threshold between them finds it exactly.
+        (0.62, 0.33, (0.4 * (0.35 * 0.4 * 0.45 * 0.5 * 0.55 * 0.6) ** (1 / 6)) ** 0.5),
+        (0.09, 0.01, (0.4 * (0.05 * 0.075) ** 0.5) ** 0.5),
+    ],
+)
+def test_the_threshold_moves_half_way_to_what_left_out_shots_ask(right: float, wrong: float, expected: float) -> None:
+    shot, scored = seen([[True, False], [True, False]])
+    alone = replace(scored, personal=torch.tensor([[right], [wrong]]))
+    assert tuned_threshold([shot, shot], [alone, alone], 0.4) == pytest.approx(expected, abs=1e-3)
 
 
 @pytest.mark.parametrize(

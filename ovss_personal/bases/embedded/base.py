@@ -14,8 +14,8 @@ from torch import Tensor
 from ovss_personal.bases.embedded import encoder as image_encoder
 from ovss_personal.bases.embedded import words as text_encoder
 from ovss_personal.bases.embedded.decoder import GRID, MaskDecoder, grid_points
-from ovss_personal.bases.embedded.encoder import DIM, Encoder, normalise
-from ovss_personal.bases.embedded.pooling import BETA, contrast_pool
+from ovss_personal.bases.embedded.encoder import Encoder, normalise
+from ovss_personal.bases.embedded.pooling import APPEARANCE, BETA, JointSpace, appearance
 from ovss_personal.bases.embedded.tiles import MAX_PROPOSALS, View, merge_tiles, tile_boxes
 from ovss_personal.bases.embedded.words import ClassTexts, WordSpace
 from ovss_personal.config import BaseConfig, Competitors, FitConfig
@@ -24,6 +24,7 @@ from ovss_personal.structures import BaseTraits, Canvas, Proposals, RGBImage
 
 SIZE = 512  # every image is stretched to this square
 SCALE = 60.0
+KIND = (1 - APPEARANCE) ** 0.5  # length of an embedding's first part, the only one that words have
 THING_BIAS = 2.0  # in favour of things, on top of the balanced regression
 WEIGHTS = Path(__file__).parent / "weights"
 REINSTALL = "run: pip install --force-reinstall ovss-personal"
@@ -37,7 +38,6 @@ class EmbeddedBase:
     """
 
     name = "embedded"
-    dim = DIM
     extra_words = ("other",)
 
     def __init__(self, config: BaseConfig | None = None, fit_defaults: FitConfig | None = None) -> None:
@@ -53,7 +53,12 @@ class EmbeddedBase:
         )
         try:
             self.decoder.load_state_dict({name: tensor.float() for name, tensor in decoder.items()})
-            self.mean = calibration["mean"].to(self.device)
+            self.space = JointSpace(
+                mean=calibration["mean"].to(self.device),
+                look_mean=calibration["look_mean"].to(self.device),
+                look_std=calibration["look_std"].to(self.device),
+                gain=float(calibration["gain"]),
+            )
             self.bank = calibration["bank"].float()
             self.thing_weight, self.thing_bias = calibration["thing_weight"], calibration["thing_bias"]
             owner = texts.pop("owner").long()
@@ -62,22 +67,23 @@ class EmbeddedBase:
             raise WeightsError(f"does not hold this base's tensors ({error}).", path=folder, hint=REINSTALL) from error
         self.words = WordSpace(self.encoder.class_rows.detach().cpu(), class_texts)
         self.traits = BaseTraits(
-            logit_scale=SCALE,
+            logit_scale=SCALE / KIND,
             positives="overlap",
-            contrast=BETA,
-            threshold=0.2,
+            contrast=self.space.contrast.cpu(),
+            threshold=0.4,
             competitor_scale=20.0,
             paper_threshold=0.4,
         )
+        self.dim = self.space.dim
         self.fingerprint = fingerprint(folder, self.config.tiles)
 
     def encode(self, words: Sequence[str]) -> Tensor:
-        return self.words.encode(words)
+        return self.space.padded(self.words.encode(words))
 
     def competitors(self, class_name: str, kind: Competitors) -> Tensor:
         parts = [self.bank[:0]]
         if kind in ("siblings", "both"):
-            parts.append(self.words.siblings(class_name))
+            parts.append(self.space.padded(self.words.siblings(class_name)))
         if kind in ("bank", "both"):
             parts.append(self.bank)
         return torch.cat(parts)
@@ -106,13 +112,19 @@ class EmbeddedBase:
         pixels = torch.from_numpy(np.array(square)).permute(2, 0, 1)[None].to(self.device)
         taps, dense = self.encoder(normalise(pixels))
         masks, quality = self.decoder(taps, grid_points()[None].to(self.device))
-        embeddings = contrast_pool(masks[0], dense[0], self.mean)
-        return View(masks[0], embeddings, dense[0] - self.mean[:, None, None], quality[0].sigmoid())
+        look = appearance(taps, (dense.shape[2], dense.shape[3]))
+        return View(
+            masks=masks[0],
+            embeddings=self.space.embeddings(masks[0], dense[0], look),
+            features=self.space.features(dense[0], look),
+            quality=quality[0].sigmoid(),
+        )
 
     def word_scores(self, proposals: Proposals, text: Tensor) -> Tensor:
-        """Softmax over the words at scale 60; what is more likely no thing at all goes to `other`."""
-        words = (SCALE * proposals.embeddings @ text.T).softmax(1)
-        thing = (proposals.embeddings @ self.thing_weight + self.thing_bias + THING_BIAS).sigmoid()[:, None]
+        """Softmax over the words at scale 60 of their kind; what is more likely no thing at all goes to `other`."""
+        words = (self.traits.logit_scale * proposals.embeddings @ text.T).softmax(1)
+        kind = proposals.embeddings[:, : len(self.thing_weight)] / KIND
+        thing = (kind @ self.thing_weight + self.thing_bias + THING_BIAS).sigmoid()[:, None]
         return torch.cat((words * thing, 1 - thing), 1)
 
 
@@ -131,7 +143,13 @@ def load(path: Path) -> dict[str, Tensor]:
 def fingerprint(folder: Path, tiles: int) -> str:
     """sha256 over both wheels' weights, our own, and every setting that changes the output."""
     parts = [image_encoder.weights_sha256(), text_encoder.weights_sha256(), f"tiles={tiles}", f"size={SIZE}"]
-    parts += [f"scale={SCALE}", f"thing={THING_BIAS}", f"beta={BETA}", f"temperature={text_encoder.TEMPERATURE}"]
+    parts += [
+        f"scale={SCALE}",
+        f"thing={THING_BIAS}",
+        f"beta={BETA}",
+        f"appearance={APPEARANCE}",
+        f"temperature={text_encoder.TEMPERATURE}",
+    ]
     for file in sorted(folder.glob("*.safetensors")):
         parts.append(f"{file.name}={hashlib.sha256(file.read_bytes()).hexdigest()}")
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Everything the embedded base ships beside its decoder: the mean feature, the bank of hidden competitors, the
+"""Everything the embedded base ships beside its decoder: the joint space, the bank of hidden competitors, the
 thing-or-not regression, and the classes' text vectors. Built from training scenes alone; the last step of `train`.
 """
 
@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from ovss_personal.bases.embedded.decoder import MaskDecoder, grid_points
 from ovss_personal.bases.embedded.encoder import Encoder, normalise
-from ovss_personal.bases.embedded.pooling import contrast_pool
+from ovss_personal.bases.embedded.pooling import JointSpace, appearance, contrast_mean, mean_pool
 from ovss_personal.bases.embedded.scenes import Scene, SceneMaker
 from ovss_personal.bases.embedded.words import TextEncoder, class_texts
 
@@ -38,23 +38,33 @@ def calibrate(
     """The tensors of `calibration.safetensors`, and figures for the log (thing-or-not AUC on held-out scenes)."""
     device = next(decoder.parameters()).device
     mean = torch.zeros((), device=device)
-    seen = []  # (mask logits at 32 x 32, dense features), small enough to keep for a second look
+    seen = []  # what a second look needs, once the mean is known
     for scene in scenes(maker, seed):
         pixels = torch.from_numpy(scene.image).permute(2, 0, 1)[None].to(device)
         taps, dense = encoder(normalise(pixels))
         masks, _ = decoder(taps, grid_points()[None].to(device))
         mean = mean + dense[0].mean((1, 2)) / SCENES
-        seen.append((masks[0], dense[0], _object_share(masks[0], scene)))
-    embeddings, share, owner = [], [], []
-    for index, (masks, dense, covered) in enumerate(seen):
+        look = appearance(taps, (dense.shape[2], dense.shape[3]))
+        seen.append((masks[0], dense[0], look, _object_share(masks[0], scene)))
+    kinds, looks, share, owner = [], [], [], []
+    for index, (masks, dense, look, covered) in enumerate(seen):
         keep = (masks > 0).float().mean((1, 2)) > 0.003
-        embeddings.append(contrast_pool(masks[keep], dense, mean))
+        kinds.append(contrast_mean(masks[keep], dense, mean))
+        looks.append(mean_pool(masks[keep], look))
         share.append(covered[keep])
         owner.append(torch.full((int(keep.sum()),), index))
-    rows, covered, scene_of = torch.cat(embeddings).cpu(), torch.cat(share).cpu(), torch.cat(owner)
-    weight, bias, auc = _thing_regression(rows, covered, held_out=scene_of % 10 >= 8)
+    kind, look, covered, scene_of = (torch.cat(parts).cpu() for parts in (kinds, looks, share, owner))
+    length, kind = kind.norm(dim=1).mean(), F.normalize(kind, dim=1)
+    look_mean, look_std = look.mean(0), look.std(0)
+    gain = length / ((look - look_mean) / look_std).norm(dim=1).mean()
+    space = JointSpace(mean.cpu(), look_mean, look_std, float(gain))
+    rows = space.joined(kind, look)
+    weight, bias, auc = _thing_regression(kind, covered, held_out=scene_of % 10 >= 8)
     tensors = {
         "mean": mean.cpu(),
+        "look_mean": look_mean,
+        "look_std": look_std,
+        "gain": gain,
         "bank": _bank(rows, seed).half(),
         "thing_weight": weight,
         "thing_bias": bias,

@@ -1,30 +1,98 @@
-"""Contrast pooling: mask embeddings that describe the object and not what surrounds it.
+"""From masks and feature maps to embeddings that describe what is under each mask.
 
-Stride-32 features leak an object into its neighbourhood, so the mean outside the mask is subtracted.
+Contrast pooling says what kind of thing it is: stride-32 features leak an object into its neighbourhood, so the mean
+outside the mask is subtracted. Appearance says which one of its kind: colour and texture, which the deep features
+were trained to forget, are still in the maps of strides 8 and 16.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 BETA = 1.0
+APPEARANCE = 0.3  # its share of an embedding's squared length
+
+
+@dataclass(frozen=True)
+class JointSpace:
+    """Kind (1280) and appearance (168) side by side in one space of D = 1448; words are zero in the second part.
+
+    Attributes:
+        mean: (1280,) of dense features over training scenes.
+        look_mean, look_std: (168,) of the appearance of training proposals.
+        gain: how much longer a proposal's kind is than its standardised appearance, on average.
+    """
+
+    mean: Tensor
+    look_mean: Tensor
+    look_std: Tensor
+    gain: float
+
+    @property
+    def dim(self) -> int:
+        return len(self.mean) + len(self.look_mean)
+
+    @property
+    def contrast(self) -> Tensor:
+        """(D,) how much of the mean outside a mask is subtracted, per channel."""
+        return torch.cat((torch.full_like(self.mean, BETA), torch.zeros_like(self.look_mean)))
+
+    def embeddings(self, masks: Tensor, dense: Tensor, look: Tensor) -> Tensor:
+        """Mask logits (N, h, w), dense (1280, h', w') and appearance (168, h', w') maps -> (N, D), unit norm."""
+        return self.joined(contrast_pool(masks, dense, self.mean), mean_pool(masks, look))
+
+    def joined(self, kind: Tensor, look: Tensor) -> Tensor:
+        """(N, 1280) unit norm and (N, 168) mean appearance -> (N, D), unit norm."""
+        look = F.normalize((look - self.look_mean) / self.look_std, dim=1)
+        return torch.cat(((1 - APPEARANCE) ** 0.5 * kind, APPEARANCE**0.5 * look), 1)
+
+    def features(self, dense: Tensor, look: Tensor) -> Tensor:
+        """The two maps as one (D, h', w') whose masked means (eq. 6) point where `embeddings` do."""
+        kind = dense - self.mean[:, None, None]
+        weight = self.gain * (APPEARANCE / (1 - APPEARANCE)) ** 0.5
+        return torch.cat((kind, weight * (look - self.look_mean[:, None, None]) / self.look_std[:, None, None]))
+
+    def padded(self, words: Tensor) -> Tensor:
+        """(V, 1280) of words -> (V, D)."""
+        return F.pad(words, (0, len(self.look_mean)))
 
 
 def contrast_pool(masks: Tensor, features: Tensor, mean: Tensor, beta: float = BETA) -> Tensor:
-    """Mask logits and dense features -> one unit vector a mask.
+    """Mask logits and dense features -> one unit vector a mask.  Shape: as `contrast_mean`."""
+    return F.normalize(contrast_mean(masks, features, mean, beta), dim=1)
+
+
+def contrast_mean(masks: Tensor, features: Tensor, mean: Tensor, beta: float = BETA) -> Tensor:
+    """(z_in - mean) - β (z_out - mean).
 
     Shape: masks (N, h, w) logits, features (D, h', w'), mean (D,) -> (N, D).
     z_in is the mean over sigmoid · [> 0.5], z_out the mean weighted by 1 - sigmoid.
+    """
+    size = (features.shape[1], features.shape[2])
+    outside = F.adaptive_avg_pool2d(1 - masks.sigmoid(), size).flatten(1)  # (N, h'w')
+    z_in = mean_pool(masks, features)
+    z_out = outside @ features.flatten(1).T / outside.sum(1, keepdim=True).clamp(min=1e-6)
+    return (z_in - mean) - beta * (z_out - mean)
+
+
+def mean_pool(masks: Tensor, features: Tensor) -> Tensor:
+    """The mean of the features under each mask, weighted by sigmoid · [> 0.5].
+
+    Shape: masks (N, h, w) logits, features (D, h', w') -> (N, D).
     """
     soft = masks.sigmoid()
     size = (features.shape[1], features.shape[2])
     inside = F.adaptive_avg_pool2d(soft * (soft > 0.5), size).flatten(1)  # (N, h'w')
     # A mask without a pixel above one half still needs a place: its soft weights give it.
     inside = torch.where(inside.sum(1, keepdim=True) > 0, inside, F.adaptive_avg_pool2d(soft, size).flatten(1))
-    outside = F.adaptive_avg_pool2d(1 - soft, size).flatten(1)
-    flat = features.flatten(1).T  # (h'w', D)
-    z_in = inside @ flat / inside.sum(1, keepdim=True).clamp(min=1e-6)
-    z_out = outside @ flat / outside.sum(1, keepdim=True).clamp(min=1e-6)
-    return F.normalize((z_in - mean) - beta * (z_out - mean), dim=1)
+    return inside @ features.flatten(1).T / inside.sum(1, keepdim=True).clamp(min=1e-6)
+
+
+def appearance(taps: Sequence[Tensor], size: tuple[int, int]) -> Tensor:
+    """The encoder's taps of one image at strides 8 and 16, averaged to a grid of `size` -> (168, h', w')."""
+    return torch.cat([F.adaptive_avg_pool2d(tap[0], size) for tap in (taps[1], taps[2])])

@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 
 from ovss_personal.bases.embedded import base as module
 from ovss_personal.bases.embedded.base import WEIGHTS, EmbeddedBase, fingerprint
-from ovss_personal.bases.embedded.pooling import contrast_pool
+from ovss_personal.bases.embedded.pooling import JointSpace, appearance, contrast_pool
 from ovss_personal.config import BaseConfig
 from ovss_personal.errors import WeightsError
 from ovss_personal.structures import Canvas, Proposals, RGBImage
@@ -44,14 +44,17 @@ def test_word_scores_are_a_softmax_and_what_is_no_thing_is_other(embedded: Embed
     scores = embedded.word_scores(seen, text)
     assert scores.shape == (100, 4) and embedded.extra_words == ("other",)
     assert torch.allclose(scores.sum(1), torch.ones(100), atol=1e-5)
-    ratio = (60 * seen.embeddings @ text.T).softmax(1)
+    kind = torch.nn.functional.normalize(seen.embeddings[:, :1280], dim=1)
+    ratio = (60 * kind @ text[:, :1280].T).softmax(1)
     assert torch.allclose(scores[:, :3], ratio * (1 - scores[:, 3:]), atol=1e-6)
 
 
 def test_traits_are_those_of_the_design(embedded: EmbeddedBase) -> None:
     traits = embedded.traits
-    assert (traits.logit_scale, traits.positives, traits.void, traits.no_object) == (60.0, "overlap", None, 0.1)
-    assert traits.contrast == 1.0
+    assert (traits.positives, traits.void, traits.no_object) == ("overlap", None, 0.1)
+    assert traits.logit_scale == pytest.approx(60 / 0.7**0.5)  # words have no appearance, 0.3 of an embedding is
+    assert isinstance(traits.contrast, torch.Tensor)
+    assert traits.contrast.tolist() == [1.0] * 1280 + [0.0] * 168
 
 
 def test_tiles_add_proposals_behind_the_whole_image_s(
@@ -64,6 +67,31 @@ def test_tiles_add_proposals_behind_the_whole_image_s(
     enlarged = torch.nn.functional.interpolate(seen.masks[None], (192, 192), mode="bilinear")[0]
     assert torch.equal(found.masks[:100], enlarged)
     assert bool(torch.isfinite(found.features).all())
+
+
+def test_words_are_about_the_kind_alone(embedded: EmbeddedBase, seen: Proposals) -> None:
+    text = embedded.encode(["ball", "cat"])
+    assert text.shape == (2, 1448) and not text[:, 1280:].any()
+    squared = seen.embeddings.square()
+    assert torch.allclose(squared[:, :1280].sum(1), torch.full((100,), 0.7), atol=1e-5)
+    assert torch.allclose(squared[:, 1280:].sum(1), torch.full((100,), 0.3), atol=1e-5)
+
+
+def test_the_joint_space_by_hand() -> None:
+    space = JointSpace(mean=torch.tensor([1.0]), look_mean=torch.tensor([2.0]), look_std=torch.tensor([4.0]), gain=7.0)
+    assert space.dim == 2 and space.contrast.tolist() == [1.0, 0.0]
+    assert space.padded(torch.tensor([[0.5]])).tolist() == [[0.5, 0.0]]
+    joined = space.joined(torch.tensor([[1.0], [-1.0]]), torch.tensor([[3.0], [-9.0]]))
+    assert joined.flatten().tolist() == pytest.approx([0.7**0.5, 0.3**0.5, -(0.7**0.5), -(0.3**0.5)])
+    # (5 - 1), and (10 - 2) / 4 · 7 · √(0.3 / 0.7).
+    found = space.features(torch.full((1, 1, 1), 5.0), torch.full((1, 1, 1), 10.0))
+    assert found.flatten().tolist() == pytest.approx([4.0, 14 * (3 / 7) ** 0.5])
+
+
+def test_appearance_averages_the_two_middle_taps() -> None:
+    taps = [torch.zeros(1, 1, 8, 8), torch.arange(16.0).reshape(1, 1, 4, 4), torch.ones(1, 2, 2, 2)]
+    found = appearance(taps, (2, 2))
+    assert found.tolist() == [[[2.5, 4.5], [10.5, 12.5]], [[1.0, 1.0]] * 2, [[1.0, 1.0]] * 2]
 
 
 def test_contrast_pooling_by_hand() -> None:
