@@ -21,11 +21,11 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 import ovss_personal
+from ovss_personal.cache import ProposalCache
 from ovss_personal.cli import app, personalize_app
 from ovss_personal.cli.personalize import default_class_name
 from ovss_personal.cli.shell import note
 from ovss_personal.config import BaseConfig, FitConfig
-from ovss_personal.cache import ProposalCache
 from ovss_personal.errors import (
     ConceptError,
     OvssError,
