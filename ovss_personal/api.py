@@ -99,8 +99,11 @@ def personalize(
         contender = _contender(base, head, settings, kind, open_words)
         return score(shot.proposals, words.open, [contender], base.word_scores, base.traits)
 
+    # Beside hidden competitors the negative mask has no part in a score, nor do its weights in what else is learned.
+    cheaper = replace(settings, lambda_m=0.0) if settings.hidden else settings
+
     def fit_on(kept: Sequence[int]) -> PersonalHead:
-        return fit([seen[i] for i in kept], words, base.traits, settings)[0]
+        return fit([seen[i] for i in kept], words, base.traits, cheaper)[0]
 
     own = seen[: len(shots)]
     without: list[float | None] = [None] * len(own)

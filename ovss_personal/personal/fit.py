@@ -88,8 +88,11 @@ def fit(
     order: list[int] = []
     for step in range(config.iterations):
         order = order or torch.randperm(len(prepared), generator=generator).tolist()
-        terms = _losses(head, prepared[order.pop()], words, traits)
-        loss = terms["seg"] + config.lambda_z * terms["neg_embedding"] + config.lambda_m * terms["neg_mask"]
+        shot = prepared[order.pop()]
+        terms = _losses(head, shot, words, traits)
+        loss = terms["seg"] + config.lambda_z * terms["neg_embedding"]
+        if config.lambda_m:  # the dearest term
+            loss = loss + config.lambda_m * _mask_loss(head, shot)
         if not torch.isfinite(loss):
             raise InputError(
                 f"the loss is not finite at iteration {step + 1} of {config.iterations}.",
@@ -101,7 +104,7 @@ def fit(
         if progress:
             progress(step + 1, config.iterations, "fit")
     with torch.no_grad():
-        final = [_losses(head, shot, words, traits) for shot in prepared]
+        final = [_losses(head, s, words, traits) | {"neg_mask": _mask_loss(head, s)} for s in prepared]
     losses = {name: float(torch.stack([f[name] for f in final]).mean()) for name in final[0]}
     return PersonalHead(**{k: v.detach() for k, v in head.tensors().items()}, alpha=head.alpha), losses
 
@@ -116,8 +119,11 @@ def _losses(head: PersonalHead, shot: _Prepared, words: Words, traits: BaseTrait
     return {
         "seg": shot.mask_loss[positive].mean() + traits.cls * cls,
         "neg_embedding": negative_embedding_loss(against, len(words.open)),
-        "neg_mask": negative_mask_loss(head.negative_mask(shot.masks), shot.mask, shot.valid),
     }
+
+
+def _mask_loss(head: PersonalHead, shot: _Prepared) -> Tensor:
+    return negative_mask_loss(head.negative_mask(shot.masks), shot.mask, shot.valid)
 
 
 def _prepare(shot: FitShot, words: Words, traits: BaseTraits) -> _Prepared:

@@ -57,7 +57,7 @@ class PersonalHead:
 
     def negative_mask(self, masks: Tensor) -> Tensor:
         """Eq. 4: (N, h, w) -> (h, w) logits.  # M_neg"""
-        return torch.einsum("n,nhw->hw", self.mask_weights, masks) + self.mask_bias
+        return (self.mask_weights @ masks.flatten(1)).reshape(masks.shape[1:]) + self.mask_bias
 
     def tensors(self) -> dict[str, Tensor]:
         """Name -> tensor, as saved."""

@@ -348,3 +348,13 @@ def test_a_fit_finds_its_object() -> None:
     assert (embeddings @ head.word).argmax() == 0  # the red proposal
     assert set(before) == set(after) == {"seg", "neg_embedding", "neg_mask"}
     assert after["seg"] < before["seg"] and after["neg_mask"] < before["neg_mask"]
+
+
+def test_the_negative_mask_s_weight_changes_nothing_else() -> None:
+    base = FakeBase()
+    config = FitConfig(iterations=20)
+    seen, vocabulary = looked(base, reds(3)), words(base, config)
+    whole = fit(seen, vocabulary, base.traits, config)[0]
+    without = fit(seen, vocabulary, base.traits, replace(config, lambda_m=0.0))[0]
+    assert torch.equal(whole.text, without.text) and torch.equal(whole.embedding_weights, without.embedding_weights)
+    assert whole.mask_weights.any() and not without.mask_weights.any()
