@@ -18,6 +18,7 @@ from ovss_personal.errors import ConfigError
 Competitors = Literal["none", "siblings", "bank", "both"]
 VisualMode = Literal["inject", "none", "replace"]
 Preset = Literal["paper"]
+Precision = Literal["float32", "bfloat16", "float16"]
 
 
 @dataclass(frozen=True)
@@ -28,12 +29,14 @@ class BaseConfig:
         base: name of a base that the program ships, or the dotted path of a class.
         device: as torch names it, e.g. `cpu`, `cuda:0`.
         tiles: overlapping crops that are passed beside the whole image; 0 is none.
+        dtype: precision of the network; scores are float32.
         weights: a file to read the weights from in place of the base's own.
     """
 
     base: str = "embedded"
     device: str = "cpu"
     tiles: int = 0
+    dtype: Precision = "float32"
     weights: str | None = None
 
     def __post_init__(self) -> None:

@@ -99,12 +99,12 @@ class EmbeddedBase:
             boxes = tile_boxes(image.shape[0], image.shape[1], self.config.tiles)
             tiles = [(box, self._look(image[box.top : box.bottom, box.left : box.right])) for box in boxes]
             view = merge_tiles(view, tiles, image.shape[:2])
-        canvas = Canvas(original=image.shape[:2], resized=(SIZE, SIZE), padded=(SIZE, SIZE))
+        size = image.shape[:2]
         return Proposals(
             masks=view.masks.cpu(),
             embeddings=view.embeddings.cpu(),
             features=view.features.cpu(),
-            canvas=canvas,
+            canvas=Canvas(original=size, resized=size, padded=size),  # from the grid straight to the image
         )
 
     def _look(self, image: RGBImage) -> View:

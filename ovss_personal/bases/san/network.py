@@ -147,8 +147,8 @@ class SanNetwork(nn.Module):
 def canvas_of(height: int, width: int) -> Canvas:
     """How an image lies in the network's input: the shorter side is 640 unless the longer one then exceeds 2560."""
     scale = SHORT_SIDE / min(height, width)
-    scale = min(scale, LONG_SIDE / max(height, width))
-    rows, columns = (max(1, int(side * scale + 0.5)) for side in (height, width))
+    scale *= min(1.0, LONG_SIDE / (scale * max(height, width)))
+    rows, columns = (max(1, int(scale * side + 0.5)) for side in (height, width))
     return Canvas(
         original=(height, width),
         resized=(rows, columns),

@@ -91,9 +91,7 @@ class Fusion(nn.Module):
 
     def __init__(self, clip_width: int) -> None:
         super().__init__()
-        self.input_proj = nn.Sequential(
-            nn.LayerNorm(clip_width, eps=EPS), nn.Conv2d(clip_width, WIDTH, kernel_size=1)
-        )
+        self.input_proj = nn.Sequential(nn.LayerNorm(clip_width, eps=EPS), nn.Conv2d(clip_width, WIDTH, kernel_size=1))
 
     def forward(self, picture: Tensor, grid: tuple[int, int]) -> Tensor:
         """Shape: (B, C, hc, wc) -> (B, hs·ws, 240)."""
