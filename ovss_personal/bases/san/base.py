@@ -32,7 +32,8 @@ FORWARD_VERSION = 1  # raised with a change to the forward pass that changes its
 
 
 class SanBase:
-    """A side adapter network (`Base` protocol); the size is the subclass's. Of the settings, `tiles` has no effect.
+    """A side adapter network (`Base` protocol); the size is the subclass's. Of the settings, `tiles` has no effect; `dtype` is
+    that of CLIP's vision tower.
 
     Raises:
         WeightsError: the weights are missing, broken or those of another network.
@@ -47,7 +48,7 @@ class SanBase:
         self.config = config or BaseConfig(base=self.name)
         self.fit_defaults = fit_defaults or FitConfig.preset("paper")
         self.device = torch.device(self.config.device)
-        self.dtype: torch.dtype = getattr(torch, self.config.dtype)
+        self.batch = 1 if self.device.type == "cpu" else BATCH
         tensors = state_dict(self.config)
         self.fingerprint = fingerprint(tensors, self.config)
         try:
@@ -60,8 +61,8 @@ class SanBase:
         self.traits = BaseTraits(logit_scale=self.network.logit_scale, void=self.network.void.cpu())
         self.dim = self.variant.dim
         self._words = WordEncoder(self.network.ov_classifier)
-        if self.dtype != torch.float32:
-            self.network.lower(self.dtype)
+        if self.config.dtype != "float32":
+            self.network.lower(getattr(torch, self.config.dtype))
 
     def encode(self, words: Sequence[str]) -> Tensor:
         return self._words(words)
@@ -83,11 +84,10 @@ class SanBase:
         """
         canvases = [canvas_of(*image.shape[:2]) for image in images]
         seen: dict[int, Proposals] = {}
-        for batch in _batches(canvases, 1 if self.device.type == "cpu" else BATCH):
+        for batch in _batches(canvases, self.batch):
             pixels = torch.stack([preprocess(images[i], canvases[i]) for i in batch])
-            with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
-                outputs = self.network(pixels.to(self.device))
-            for i, masks, embeddings, features in zip(batch, *(x.float().cpu() for x in outputs), strict=True):
+            outputs = self.network(pixels.to(self.device))
+            for i, masks, embeddings, features in zip(batch, *(x.cpu() for x in outputs), strict=True):
                 seen[i] = Proposals(masks, embeddings, features, canvases[i])
         return [seen[i] for i in range(len(images))]
 
@@ -131,7 +131,7 @@ def fingerprint(tensors: Mapping[str, Tensor], config: BaseConfig) -> str:
     for name in sorted(tensors.keys() - set(OPTIONAL)):
         tensor = tensors[name].contiguous()
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}\n".encode())
-        digest.update(memoryview(tensor.flatten().view(torch.uint8).numpy()))
+        digest.update(tensor.flatten().view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 

@@ -30,14 +30,15 @@ class ClipTaps:
 
     def map(self, tap: int) -> Tensor:
         """(B, C, hc, wc): the patches of one tap as a picture."""
-        return self.tokens[tap][:, 1:].transpose(1, 2).unflatten(2, self.grid)
+        return as_picture(self.tokens[tap][:, 1:], self.grid)
 
 
 class QuickGELU(nn.Module):
     """x·sigmoid(1.702 x), the activation of both of OpenAI's towers."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return x * torch.sigmoid(1.702 * x)
+        out: Tensor = x * torch.sigmoid(1.702 * x)
+        return out
 
 
 class Attention(nn.Module):
@@ -52,7 +53,7 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor, attend: Attend) -> Tensor:
         packed = F.linear(x, self.in_proj_weight, self.in_proj_bias)  # (B, L, 3C)
-        q, k, v = packed.unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)  # (B, heads, L, 64)
+        q, k, v = packed.view(*x.shape[:2], 3, self.heads, -1).permute(2, 0, 3, 1, 4)  # (B, heads, L, 64)
         mixed: Tensor = self.out_proj(attend(q, k, v).transpose(1, 2).flatten(2))
         return mixed
 
@@ -114,11 +115,16 @@ class VisualExtractor(nn.Module):
         return torch.cat((first, resize_positions(cells, self.table, grid)))
 
 
+def as_picture(tokens: Tensor, grid: tuple[int, int]) -> Tensor:
+    """(B, rows·columns, C), row by row -> (B, C, rows, columns)."""
+    return tokens.transpose(1, 2).reshape(len(tokens), -1, *grid)
+
+
 def resize_positions(cells: Tensor, table: tuple[int, int], grid: tuple[int, int]) -> Tensor:
     """(table cells, C) -> (grid cells, C), bicubic.
 
     Without antialiasing even where it enlarges: torch's antialiasing has another cubic coefficient.
     """
-    picture = cells.float().T.unflatten(1, table)[None]
+    picture = as_picture(cells[None].float(), table)
     resized = F.interpolate(picture, grid, mode="bicubic", align_corners=False, antialias=False)
     return resized[0].flatten(1).T

@@ -59,8 +59,8 @@ class MaskDecoder(nn.Module):
         pixel, a third of the work.
         """
         last = self.attn_mlp.layers[-1]
-        weight = last.weight.view(self.heads, HIDDEN, HIDDEN)  # (heads, E out, E in)
+        weight = last.get_parameter("weight").view(self.heads, HIDDEN, HIDDEN)  # (heads, E out, E in)
         rows = torch.einsum("bnc,ack->bank", q, weight)
-        offset = torch.einsum("bnc,ac->ban", q, last.bias.view(self.heads, HIDDEN))
+        offset = torch.einsum("bnc,ac->ban", q, last.get_parameter("bias").view(self.heads, HIDDEN))
         biases = torch.einsum("bank,bkhw->banhw", rows, hidden) + offset[..., None, None]
         return biases * self.bias_scaling.weight + self.bias_scaling.bias

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ovss_personal.bases.san.clip import ResidualBlock
+from ovss_personal.bases.san.clip import ResidualBlock, as_picture
 
 HIDDEN_FROM = -100.0  # finite, as in training
 
@@ -47,7 +47,7 @@ class RecognitionHead(nn.Module):
         for block in self.resblocks:
             x = block(x, attend)
         joint = F.normalize((self.ln_post(x) @ self.proj).float(), dim=-1)
-        return joint[:, :count], joint[:, count + 1 :].transpose(1, 2).unflatten(2, grid)
+        return joint[:, :count], as_picture(joint[:, count + 1 :], grid)
 
 
 def sos_mask(biases: Tensor, grid: tuple[int, int]) -> Tensor:
@@ -56,7 +56,7 @@ def sos_mask(biases: Tensor, grid: tuple[int, int]) -> Tensor:
     Shape: (B, heads, N, hs, ws) -> (B, heads, N, N + 1 + hc·wc), columns as the tokens: SOS, class, patches.
     """
     count = biases.shape[2]
-    patches = F.adaptive_max_pool2d(biases.flatten(0, 1), grid).unflatten(0, biases.shape[:2]).flatten(3)
+    patches = F.adaptive_max_pool2d(biases.flatten(0, 1), grid).reshape(*biases.shape[:3], -1)
     own = torch.full((count, count + 1), HIDDEN_FROM, dtype=biases.dtype, device=biases.device)
     own.fill_diagonal_(0.0)
     return torch.cat((own.expand(*biases.shape[:2], -1, -1), patches), 3)

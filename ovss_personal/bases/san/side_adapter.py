@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ovss_personal.bases.san.clip import ClipTaps, resize_positions
+from ovss_personal.bases.san.clip import ClipTaps, as_picture, resize_positions
 from ovss_personal.bases.san.mask_decoder import MaskDecoder
 
 QUERIES = 100  # N
@@ -28,7 +28,7 @@ class SideAttention(nn.Module):
         self.proj = nn.Linear(WIDTH, WIDTH)
 
     def forward(self, x: Tensor) -> Tensor:
-        q, k, v = self.qkv(x).unflatten(2, (3, HEADS, -1)).permute(2, 0, 3, 1, 4)  # (B, heads, L, 40)
+        q, k, v = self.qkv(x).view(*x.shape[:2], 3, HEADS, -1).permute(2, 0, 3, 1, 4)  # (B, heads, L, 40)
         mixed: Tensor = self.proj(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
         return mixed
 
@@ -126,8 +126,7 @@ class SideAdapter(nn.Module):
         for depth, block in enumerate(self.vit_model.blocks, 1):
             x = self._fuse(block(x), taps, depth, grid)
             if depth in depths:
-                picture = x[:, QUERIES:].transpose(1, 2).unflatten(2, grid)
-                decoded.append(self.mask_decoder(x[:, :QUERIES], picture))
+                decoded.append(self.mask_decoder(x[:, :QUERIES], as_picture(x[:, QUERIES:], grid)))
             x = x + positions
         return decoded
 

@@ -37,8 +37,8 @@ def text_classifier(clip: str) -> nn.Module:
 
     tower: nn.Module = open_clip.CLIP(**open_clip.get_model_config(clip))
     del tower.visual
-    tower.register_buffer("attn_mask", tower.attn_mask, persistent=True)
-    tower.bg_embed = nn.Parameter(torch.empty(1, tower.text_projection.shape[1]))
+    tower.register_buffer("attn_mask", tower.get_buffer("attn_mask"), persistent=True)
+    tower.bg_embed = nn.Parameter(torch.empty(1, tower.get_parameter("text_projection").shape[1]))
     return tower
 
 
