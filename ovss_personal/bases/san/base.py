@@ -32,8 +32,9 @@ FORWARD_VERSION = 1  # raised with a change to the forward pass that changes its
 
 
 class SanBase:
-    """A side adapter network (`Base` protocol); the size is the subclass's. Of the settings, `tiles` has no effect; `dtype` is
-    that of CLIP's vision tower.
+    """A side adapter network (`Base` protocol); the size is the subclass's.
+
+    Of the settings, `dtype` is the precision of CLIP's vision tower, and `tiles` has no effect.
 
     Raises:
         WeightsError: the weights are missing, broken or those of another network.

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from parity.seeded_weights import read_manifest, seeded_state_dict
 from torch import Tensor
 
 from ovss_personal.bases.san.base import SanBase, SanViTB16, SanViTLarge14
-from ovss_personal.bases.san.network import VIT_B_16, SanNetwork, Variant, canvas_of, preprocess
+from ovss_personal.bases.san.network import SanNetwork, Variant, canvas_of, preprocess
 from ovss_personal.config import BaseConfig, FitConfig
 from ovss_personal.errors import VocabularyError, WeightsError
 from ovss_personal.personal.fit import FitShot, Words, fit
@@ -36,12 +36,9 @@ def picture(height: int, width: int, seed: int = 0) -> RGBImage:
 @pytest.fixture(scope="module")
 def tensors() -> dict[str, Tensor]:
     with torch.device("meta"):
-        shapes = {name: tensor.shape for name, tensor in SanNetwork(TINY).state_dict().items()}
-    generator = torch.Generator().manual_seed(0)
-    drawn = {name: 0.1 * torch.randn(shape, generator=generator) for name, shape in shapes.items()}
-    del drawn["ov_classifier.attn_mask"]
-    drawn["ov_classifier.logit_scale"] = torch.tensor(100.0).log()
-    return drawn
+        shapes = {name: tuple(tensor.shape) for name, tensor in SanNetwork(TINY).state_dict().items()}
+    del shapes["ov_classifier.attn_mask"]
+    return seeded_state_dict(shapes)
 
 
 @pytest.fixture(scope="module")
@@ -220,16 +217,10 @@ def test_without_weights(base: type[SanBase]) -> None:
         base()
 
 
-@pytest.mark.parametrize("name", ["san_vit_b_16", "san_vit_large_14"])
-def test_the_state_dict_is_named_as_published(name: str) -> None:
-    manifest = Path(__file__).parents[3] / "third_party" / "san" / f"{name}.keys.tsv"
-    published: dict[str, Sequence[int]] = {}
-    for line in manifest.read_text("utf-8").splitlines():
-        if line and not line.startswith(("#", "key\t")):
-            key, shape = line.split("\t")[:2]
-            published[key] = [] if shape == "scalar" else [int(side) for side in shape.split("x")]
+@pytest.mark.parametrize("base", [SanViTB16, SanViTLarge14])
+def test_the_state_dict_is_named_as_published(base: type[SanBase]) -> None:
+    published = read_manifest(Path(__file__).parents[3] / "third_party" / "san" / f"{base.name}.keys.tsv")
     del published["criterion.empty_weight"]  # of the training loss alone
-    variant = VIT_B_16 if name == "san_vit_b_16" else SanViTLarge14.variant
     with torch.device("meta"):
-        ours = {key: list(tensor.shape) for key, tensor in SanNetwork(variant).state_dict().items()}
+        ours = {key: tuple(tensor.shape) for key, tensor in SanNetwork(base.variant).state_dict().items()}
     assert ours == published
