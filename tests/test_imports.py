@@ -21,7 +21,7 @@ LAYERS = [
     {"api"},
     {"personal", "bases", "composites"},
     {"io", "cache", "vocabulary"},
-    {"label_map", "grid"},
+    {"label_map", "tiles", "grid"},
     {"structures"},
     {"overlay", "config", "errors"},
 ]
