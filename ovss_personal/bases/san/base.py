@@ -4,27 +4,18 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from pickle import UnpicklingError
+from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from ovss_personal.bases.san.network import (
-    OPTIONAL,
-    VIT_B_16,
-    VIT_LARGE_14,
-    SanNetwork,
-    Variant,
-    canvas_of,
-    preprocess,
-)
+from ovss_personal.bases.san.network import VIT_B_16, VIT_LARGE_14, SanNetwork, Variant, canvas_of, preprocess
 from ovss_personal.bases.san.rule import word_probabilities
 from ovss_personal.bases.san.side_adapter import QUERIES
 from ovss_personal.bases.san.text import WordEncoder
+from ovss_personal.bases.weights import WEIGHTS, load_weights
 from ovss_personal.config import BaseConfig, Competitors, FitConfig
-from ovss_personal.errors import WeightsError
 from ovss_personal.structures import BaseTraits, Canvas, Proposals, RGBImage
 
 BATCH = 8  # images of one padded size that pass together on an accelerator
@@ -38,6 +29,7 @@ class SanBase:
 
     Raises:
         WeightsError: the weights are missing, broken or those of another network.
+        ResourceError, OutputError: there is no room to keep them.
     """
 
     name: str
@@ -50,15 +42,9 @@ class SanBase:
         self.fit_defaults = fit_defaults or FitConfig.preset("paper")
         self.device = torch.device(self.config.device)
         self.batch = 1 if self.device.type == "cpu" else BATCH
-        tensors = state_dict(self.config)
-        self.fingerprint = fingerprint(tensors, self.config)
-        try:
-            self.network = SanNetwork.load(self.variant, tensors).to(self.device)
-        except RuntimeError as error:
-            first = str(error).strip().splitlines()[1:2]
-            raise WeightsError(
-                f"does not hold the tensors of {self.name} ({''.join(first).strip()}).", path=self.config.weights
-            ) from error
+        weights = load_weights(WEIGHTS[self.name], self.config.weights, self.config.offline)
+        self.fingerprint = fingerprint(weights.sha256, self.config)
+        self.network = SanNetwork.load(self.variant, weights.tensors).to(self.device)
         self.traits = BaseTraits(logit_scale=self.network.logit_scale, void=self.network.void.cpu())
         self.dim = self.variant.dim
         self._words = WordEncoder(self.network.ov_classifier)
@@ -107,33 +93,9 @@ class SanViTLarge14(SanBase):
     variant = VIT_LARGE_14
 
 
-def state_dict(config: BaseConfig) -> dict[str, Tensor]:
-    """The tensors of the checkpoint `config.weights`, bare or under the key `model`.
-
-    Raises:
-        WeightsError: no file is named, or it cannot be read as tensors alone.
-    """
-    if config.weights is None:
-        raise WeightsError(f"the base '{config.base}' needs its weights.", hint="name their file as `weights`.")
-    try:
-        content = torch.load(config.weights, map_location="cpu", weights_only=True)
-    except (OSError, EOFError, RuntimeError, KeyError, ValueError, UnpicklingError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise WeightsError(f"cannot be read as weights ({reason}).", path=config.weights) from error
-    tensors = content.get("model", content) if isinstance(content, dict) else None
-    if not isinstance(tensors, dict) or not all(isinstance(value, Tensor) for value in tensors.values()):
-        raise WeightsError("is not a checkpoint: expected named tensors.", path=config.weights)
-    return tensors
-
-
-def fingerprint(tensors: Mapping[str, Tensor], config: BaseConfig) -> str:
-    """sha256 over the weights and every setting that changes the output, whatever file they came in."""
-    digest = hashlib.sha256(f"forward={FORWARD_VERSION}\ndtype={config.dtype}\n".encode())
-    for name in sorted(tensors.keys() - set(OPTIONAL)):
-        tensor = tensors[name].contiguous()
-        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}\n".encode())
-        digest.update(tensor.flatten().view(torch.uint8).numpy().data)
-    return digest.hexdigest()
+def fingerprint(sha256: str, config: BaseConfig) -> str:
+    """sha256 over that of the checkpoint and every setting that changes the output."""
+    return hashlib.sha256(f"{sha256}\nforward={FORWARD_VERSION}\ndtype={config.dtype}".encode()).hexdigest()
 
 
 def _batches(canvases: Sequence[Canvas], size: int) -> Iterator[list[int]]:
