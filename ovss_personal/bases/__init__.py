@@ -23,7 +23,7 @@ BASES = {
         "small, runs anywhere from PyPI alone; objects, not stuff",
     ),
     "san_vit_b_16": ("ovss_personal.bases.san.base", "SanViTB16", "SAN, ViT-B/16; objects and stuff; a download"),
-    "san_vit_large_14": ("ovss_personal.bases.san.base", "SanViTLarge14", "SAN, ViT-L/14; better and slower; a download"),
+    "san_vit_large_14": ("ovss_personal.bases.san.base", "SanViTLarge14", "SAN, ViT-L/14; slower, better; a download"),
 }
 
 # Name -> (the extra that installs what the base needs beside the program, a module of that).
