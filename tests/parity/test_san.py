@@ -43,7 +43,7 @@ VARIANTS = {"vit_b_16": VIT_B_16, "vit_large_14": VIT_LARGE_14}
 # The original's own distance between float32 and float64 is about a tenth of these.
 LIMITS = {
     "pixels": 1e-5,
-    "taps": 1e-4,
+    "taps": 1e-3,
     "side": 1e-3,
     "mask_logits": 1e-3,
     "attn_bias": 1e-3,
