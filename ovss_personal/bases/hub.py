@@ -119,6 +119,7 @@ def _quiet(name: str) -> Iterator[None]:
 def _failed(url: str, error: Exception) -> WeightsError:
     reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
     return WeightsError(
-        f"{url} could not be downloaded ({reason}).",
+        f"could not be downloaded ({reason}).",
+        path=url,
         hint="Check the network and run it again, or fetch the file yourself and pass --weights FILE.",
     )

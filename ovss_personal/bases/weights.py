@@ -223,9 +223,9 @@ def _from_hub(spec: WeightSpec, offline: bool) -> Weights:
             sha256 = sha256_file(part)
             _check_download(spec, file, part, sha256, recorded)
             tensors = _convert(spec, part, sha256)
-        except WeightsError:
+        except WeightsError as error:
             part.unlink()
-            raise
+            raise WeightsError(error.message, path=file.url, hint=error.hint) from error
         atomic_write(_record(spec), f"{sha256}  {spec.file}\n".encode())
         part.unlink()
     return Weights(tensors, sha256)
@@ -236,12 +236,14 @@ def _check_download(spec: WeightSpec, file: hub.HubFile, part: Path, sha256: str
     _check_known(spec, part, sha256)
     if recorded not in (None, sha256):
         raise WeightsError(
-            f"{file.url} is not what it was: its sha256 is {sha256}, that of the first download was {recorded}.",
+            f"is not what it was: its sha256 is {sha256}, that of the first download was {recorded}.",
+            path=part,
             hint=f"If the publisher has good reasons, remove {_record(spec)} and run it again.",
         )
     if file.sha256 not in (None, sha256):
         raise WeightsError(
-            f"{file.url} was damaged on its way: its sha256 is {sha256}, the hub says {file.sha256}.",
+            f"was damaged on its way: its sha256 is {sha256}, the hub says {file.sha256}.",
+            path=part,
             hint="Run it again.",
         )
 

@@ -6,6 +6,7 @@ import dataclasses
 import errno
 import hashlib
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -134,7 +135,7 @@ def test_what_was_begun_on_an_older_version_is_not_gone_on_with(spec: WeightSpec
 
 def test_a_file_that_the_hub_does_not_have(spec: WeightSpec, hub: FakeHub) -> None:
     hub.files.clear()
-    with pytest.raises(WeightsError, match=r"tiny.pth could not be downloaded \(404 Client Error") as caught:
+    with pytest.raises(WeightsError, match=r"tiny\.pth: could not be downloaded \(404 Client Error") as caught:
         load_weights(spec)
     assert caught.value.exit_code == 4 and "\n" not in str(caught.value)
     assert kept(spec) == []
@@ -199,7 +200,8 @@ def test_a_checksum_that_we_know_is_held_to(spec: WeightSpec, hub: FakeHub, cont
 
 def test_a_download_of_the_other_size_is_not_kept(spec: WeightSpec, hub: FakeHub) -> None:
     hub.files["tiny.pth"] = saved(tiny("tinier"))
-    assert "this is tinier, not tiny." in str(failure(spec))
+    address = rf"{hub.address}/somebody/tiny/resolve/\w{{40}}/tiny\.pth"
+    assert re.fullmatch(rf"{address}: this is tinier, not tiny\.", str(failure(spec)))
     assert kept(spec) == []
 
 

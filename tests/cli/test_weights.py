@@ -100,7 +100,7 @@ def test_a_file_that_the_hub_does_not_have_is_one_error(hub: FakeHub) -> None:
     outcome = attempt("weights", "pull", "tiny")
     error, hint = outcome.stderr.splitlines()
     assert outcome.code == 4 and outcome.stdout == ""
-    assert error.startswith(f"error: {hub.address}/somebody/tiny/resolve/main/tiny.pth could not be downloaded (404 ")
+    assert error.startswith(f"error: {hub.address}/somebody/tiny/resolve/main/tiny.pth: could not be downloaded (404 ")
     assert hint.startswith("hint: Check the network")
 
 
@@ -109,7 +109,7 @@ def test_a_connection_that_is_lost_for_good_is_one_error(hub: FakeHub) -> None:
     outcome = attempt("weights", "pull", "tiny")
     warning, error, hint = outcome.stderr.splitlines()
     assert outcome.code == 4 and LICENCE in warning
-    assert "tiny.pth could not be downloaded (peer closed connection" in error and hint.startswith("hint: ")
+    assert "tiny.pth: could not be downloaded (peer closed connection" in error and hint.startswith("hint: ")
     assert run("weights", "pull", "tiny").code == 0 and hub.ranges[-1] == "bytes=1000-"
 
 
