@@ -29,6 +29,7 @@ __all__ = ["demo_album", "demo_albums", "load_base", "load_shots", "personalize"
 
 # The open words of every fit: what a concept learns not to be does not depend on what it is later used with.
 FIT_WORDS = "coco-stuff"
+WORDS_AT_ONCE = 16  # between two steps of the progress bar
 
 
 def propose(base: Base, image: RGBImage, cache: ProposalCache | None = None) -> Proposals:
@@ -88,6 +89,10 @@ def personalize(
         if progress:
             progress(i, len(pictures), "look")
     open_words = tuple(word for word in named_words(FIT_WORDS) if word != name)
+    for i in range(0, len(open_words), WORDS_AT_ONCE):  # a large text encoder takes a while the first time
+        base.encode(open_words[i : i + WORDS_AT_ONCE])
+        if progress:
+            progress(min(i + WORDS_AT_ONCE, len(open_words)), len(open_words), "read")
     words = Words(
         concept=base.encode([kind])[0],
         open=base.encode(open_words),

@@ -1,4 +1,4 @@
-"""The verbs over the cache of proposals."""
+"""The verbs over the cache of proposals and words."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ def info(*, as_json: JsonFlag = False, debug: DebugFlag = False) -> None:
 
 
 def clear(*, as_json: JsonFlag = False, debug: DebugFlag = False) -> None:
-    """Remove everything the cache holds."""
-    from ovss_personal.cache import ProposalCache
+    """Remove what bases saw in photos and made of words. Weights stay."""
+    from ovss_personal.cache import ProposalCache, clear_words
 
     cache = ProposalCache()
-    entries, size = cache.clear()
+    (entries, size), (files, more) = cache.clear(), clear_words()
     if as_json:
-        print_json({"folder": str(cache.folder), "removed": entries, "bytes": size})
+        print_json({"folder": str(cache.folder), "removed": entries + files, "bytes": size + more})
     else:
-        print(f"{cache.folder}: removed {entries} entries, {_mebibytes(size)}")
+        print(f"{cache.folder}: removed {entries + files} entries, {_mebibytes(size + more)}")
 
 
 def _mebibytes(size: int) -> str:

@@ -15,6 +15,7 @@ from ovss_personal.bases.san.rule import word_probabilities
 from ovss_personal.bases.san.side_adapter import QUERIES
 from ovss_personal.bases.san.text import WordEncoder
 from ovss_personal.bases.weights import WEIGHTS, load_weights
+from ovss_personal.cache import WordCache
 from ovss_personal.config import BaseConfig, Competitors, FitConfig
 from ovss_personal.structures import BaseTraits, Canvas, Proposals, RGBImage
 
@@ -47,7 +48,7 @@ class SanBase:
         self.network = SanNetwork.load(self.variant, weights.tensors).to(self.device)
         self.traits = BaseTraits(logit_scale=self.network.logit_scale, void=self.network.void.cpu())
         self.dim = self.variant.dim
-        self._words = WordEncoder(self.network.ov_classifier)
+        self._words = WordEncoder(self.network.ov_classifier, WordCache(self.fingerprint))
         if self.config.dtype != "float32":
             self.network.lower(getattr(torch, self.config.dtype))
 

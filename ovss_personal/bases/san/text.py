@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ovss_personal.cache import WordCache
 from ovss_personal.errors import VocabularyError
 
 PROMPTS = (
@@ -47,14 +48,16 @@ class WordEncoder:
 
     Args:
         tower: `text_classifier` with its weights.
+        cache: where the vectors are kept from one run to the next.
     """
 
-    def __init__(self, tower: nn.Module) -> None:
+    def __init__(self, tower: nn.Module, cache: WordCache) -> None:
         import open_clip
 
         self.tower = tower
         self._tokenizer = open_clip.SimpleTokenizer()
-        self._known: dict[str, Tensor] = {}
+        self._cache = cache
+        self._known = cache.load()
 
     @torch.inference_mode()
     def __call__(self, words: Sequence[str]) -> Tensor:
@@ -63,11 +66,15 @@ class WordEncoder:
         Raises:
             VocabularyError: a word is too long for CLIP to be read whole.
         """
-        for word in words:
+        new = {}
+        for word in dict.fromkeys(words):
             if word not in self._known:
                 # One at a time: in a batch, other words would change the last bits.
                 prompts = self.prompts(self.tokens(word))
-                self._known[word] = F.normalize(prompts.mean(0), dim=0).cpu()
+                new[word] = F.normalize(prompts.mean(0), dim=0).cpu()
+        if new:
+            self._known |= new
+            self._cache.add(new)
         if not words:
             return torch.zeros(0, self.tower.get_parameter("bg_embed").shape[1])
         return torch.stack([self._known[word] for word in words])

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ovss_personal.bases.san.base import SanBase, SanViTB16, SanViTLarge14
 from ovss_personal.bases.san.network import SanNetwork, Variant, canvas_of, preprocess
+from ovss_personal.bases.san.text import WordEncoder
 from ovss_personal.bases.weights import WEIGHTS
 from ovss_personal.config import BaseConfig, FitConfig
 from ovss_personal.errors import VocabularyError
@@ -152,6 +153,9 @@ def test_words_are_encoded_once_in_their_order(tiny: SanBase, monkeypatch: pytes
     assert tiny.encode([]).shape == (0, tiny.dim)
     monkeypatch.setattr(tiny._words, "prompts", None)
     assert torch.equal(tiny.encode(["tree", "cup", "tree"]), first[[1, 0, 1]])
+    again = WordEncoder(tiny._words.tower, tiny._words._cache)  # another run, which reads them from disk
+    monkeypatch.setattr(again, "prompts", None)
+    assert torch.equal(again(["cup", "tree"]), first)
 
 
 def test_a_word_that_would_be_cut_is_an_error(tiny: SanBase) -> None:
