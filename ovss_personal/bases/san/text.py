@@ -48,16 +48,16 @@ class WordEncoder:
 
     Args:
         tower: `text_classifier` with its weights.
-        cache: where the vectors are kept from one run to the next.
+        cache: where the vectors are kept from one run to the next; None keeps them for this one.
     """
 
-    def __init__(self, tower: nn.Module, cache: WordCache) -> None:
+    def __init__(self, tower: nn.Module, cache: WordCache | None = None) -> None:
         import open_clip
 
         self.tower = tower
         self._tokenizer = open_clip.SimpleTokenizer()
         self._cache = cache
-        self._known = cache.load()
+        self._known = cache.load() if cache else {}
 
     @torch.inference_mode()
     def __call__(self, words: Sequence[str]) -> Tensor:
@@ -74,7 +74,8 @@ class WordEncoder:
                 new[word] = F.normalize(prompts.mean(0), dim=0).cpu()
         if new:
             self._known |= new
-            self._cache.add(new)
+            if self._cache:
+                self._cache.add(new)
         if not words:
             return torch.zeros(0, self.tower.get_parameter("bg_embed").shape[1])
         return torch.stack([self._known[word] for word in words])
