@@ -85,8 +85,8 @@ def _claim(labels: Tensor, words: int, personal: Tensor, thresholds: Sequence[fl
     over = personal[bound] > limits.view(-1, *[1] * labels.dim())
     # Of several concepts above their limits, the one with the largest share.
     which = torch.where(over, personal[bound], -1.0).argmax(0)
-    owners = torch.tensor(bound, dtype=labels.dtype, device=labels.device) + words
-    return torch.where(over.any(0), owners[which], labels)
+    labels_of = torch.tensor(bound, dtype=labels.dtype, device=labels.device) + words
+    return torch.where(over.any(0), labels_of[which], labels)
 
 
 @torch.inference_mode()
@@ -99,16 +99,15 @@ def label_map(
     equals, unless a concept with a threshold claims it. Scores are exact to within SCORE_TOLERANCE.
     """
     device = scored.masks.device
-    free, bound = _free_and_bound(scored.thresholds)
+    free, _ = _free_and_bound(scored.thresholds)
     index = torch.tensor([*range(len(words)), *(len(words) + i for i in free)], device=device)
     columns, first, twin = _distinct(torch.cat((scored.words, scored.personal[:, free]), 1))
     tiles = Tiles(scored.masks, canvas)
     survey = _survey(tiles, columns, scored)
-    names = index[first].int()
-    labels = names[survey.leader].unsqueeze(1).repeat(1, tiles.pixels)
-    _paint_words(labels, tiles, survey, columns, names)
-    if bound:
-        _paint_concepts(labels, tiles, survey, scored, bound, len(words))
+    owners = index[first].int()
+    labels = owners[survey.leader].unsqueeze(1).repeat(1, tiles.pixels)
+    _paint_words(labels, tiles, survey, columns, owners)
+    _paint_concepts(labels, tiles, survey, scored)
     best = torch.cat((torch.zeros(len(words), device=device), survey.best_concepts))
     best[index] = survey.best_words[twin]
     return Segmentation(
@@ -125,7 +124,7 @@ class _Survey:
     """What a look at the range and the middle pixel of every tile tells.
 
     Attributes:
-        low, high: (T, N) bounds of the mask weights.
+        low, high: (T, N) bounds of the mask weights in a tile.
         leader: (T,) the column that has the middle pixel.
         best_words: (U,) the largest share found so far of each column.
         best_concepts: (C,) the same of each concept.
@@ -143,10 +142,10 @@ def _distinct(columns: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
     Words of equal columns tie at every pixel, and a sum's last bit depends on where in a product it is taken.
     """
-    _, group = columns.unique(dim=1, return_inverse=True)
+    _, group = torch.unique(columns, dim=1, return_inverse=True)
     order = torch.arange(len(group), device=group.device)
     first = torch.full_like(group, len(group)).scatter_reduce(0, group, order, "amin")[group]
-    kept = first.unique()
+    kept = torch.unique(first)
     return columns[:, kept], kept, torch.searchsorted(kept, first)
 
 
@@ -155,7 +154,7 @@ def _survey(tiles: Tiles, columns: Tensor, scored: ScoredProposals) -> _Survey:
     best_words = columns.new_zeros(columns.shape[1])
     best_concepts = columns.new_zeros(len(scored.thresholds))
     every = torch.arange(tiles.count, device=columns.device)
-    for some in every.split(_at_once(max(tiles.values, columns.shape[1]))):
+    for some in _batches(every, max(tiles.values, columns.shape[1])):
         least, most, middle = tiles.survey(some)
         sums = middle @ columns
         low.append(least)
@@ -166,9 +165,11 @@ def _survey(tiles: Tiles, columns: Tensor, scored: ScoredProposals) -> _Survey:
     return _Survey(torch.cat(low), torch.cat(high), torch.cat(leaders), best_words, best_concepts)
 
 
-def _at_once(values: int) -> int:
-    """How many tiles to take at once when each needs `values` floats."""
-    return max(1, STEP_BYTES // (4 * values))
+def _batches(tiles: Tensor, values: int) -> Iterator[Tensor]:
+    """Tiles (T,) in parts, given how many floats each of them needs at once."""
+    step = max(1, STEP_BYTES // (4 * values))
+    for start in range(0, len(tiles), step):
+        yield tiles[start : start + step]
 
 
 def _can_exceed(low: Tensor, high: Tensor, form: Tensor) -> Tensor:
@@ -182,22 +183,25 @@ def _can_exceed(low: Tensor, high: Tensor, form: Tensor) -> Tensor:
     return ((low + high) / 2) @ form + radius @ form.abs() > 0
 
 
-def _paint_words(labels: Tensor, tiles: Tiles, survey: _Survey, columns: Tensor, names: Tensor) -> None:
-    """Correct `labels` (T, pixels) where a tile has more words than its leader, and the best shares of the words."""
+def _paint_words(labels: Tensor, tiles: Tiles, survey: _Survey, columns: Tensor, owners: Tensor) -> None:
+    """Correct `labels` (T, pixels) where a tile has more words than its leader, and complete the words' best shares.
+
+    `owners` (U,) is the label of each column, rising; of equal sums the lowest label wins.
+    """
     rows = columns.T.contiguous()  # (U, N)
-    for some in survey.leader.argsort().split(_at_once(max(tiles.values, len(rows)))):
+    for some in _batches(survey.leader.argsort(), max(tiles.values, len(rows))):
         alive = _contenders(survey, columns, some)
         contested = alive.any(1)
         some, alive = some[contested], alive[contested]
         counts = alive.scatter_(1, survey.leader[some].unsqueeze(1), True).sum(1)
         for group in _alike(counts):
             most = int(counts[group].max())
-            for part in group.split(_at_once(max(tiles.values, tiles.pixels * most))):
+            for part in _batches(group, max(tiles.values, tiles.pixels * most)):
                 # A tile with fewer words than `most` is filled up with others, which do no harm.
                 found = alive[part].byte().topk(most, dim=1).indices
                 weights = tiles.weights(some[part])
                 sums = rows[found] @ weights.mT  # (T, most, pixels)
-                first = torch.where(sums == sums.amax(1, keepdim=True), names[found].unsqueeze(2), names[-1])
+                first = torch.where(sums == sums.amax(1, keepdim=True), owners[found].unsqueeze(2), owners[-1])
                 labels[some[part]] = first.amin(1)
                 best = (sums / weights.sum(2).clamp(min=1e-6).unsqueeze(1)).amax(2)
                 survey.best_words.scatter_reduce_(0, found.flatten(), best.flatten(), "amax")
@@ -207,7 +211,7 @@ def _contenders(survey: _Survey, columns: Tensor, some: Tensor) -> Tensor:
     """Tiles (T,) -> (T, U) bool: the words that may beat the leader somewhere in the tile, or their own best share."""
     low, high, leaders = survey.low[some], survey.high[some], survey.leader[some]
     alive = _can_exceed(low, high, columns - survey.best_words - SCORE_TOLERANCE)
-    for leader in leaders.unique().tolist():
+    for leader in torch.unique(leaders).tolist():
         led = leaders == leader
         alive[led] |= _can_exceed(low[led], high[led], columns - columns[:, leader : leader + 1])
     return alive
@@ -216,20 +220,21 @@ def _contenders(survey: _Survey, columns: Tensor, some: Tensor) -> Tensor:
 def _alike(counts: Tensor) -> Iterator[Tensor]:
     """Groups of indices of `counts`, none of which is more than about twice another of its group."""
     level = counts.float().log2().ceil()
-    for value in level.unique():
+    for value in torch.unique(level):
         yield (level == value).nonzero().squeeze(1)
 
 
-def _paint_concepts(
-    labels: Tensor, tiles: Tiles, survey: _Survey, scored: ScoredProposals, bound: list[int], words: int
-) -> None:
-    """Give `labels` (T, pixels) to concepts where they are above their thresholds, and complete their best shares."""
+def _paint_concepts(labels: Tensor, tiles: Tiles, survey: _Survey, scored: ScoredProposals) -> None:
+    """Give `labels` (T, pixels) to concepts above their thresholds, and complete the concepts' best shares."""
+    _, bound = _free_and_bound(scored.thresholds)
+    if not bound:
+        return
     limits = torch.tensor([scored.thresholds[i] for i in bound], device=labels.device)
-    for some in torch.arange(tiles.count, device=labels.device).split(_at_once(tiles.values)):
+    for some in _batches(torch.arange(tiles.count, device=labels.device), tiles.values):
         enough = limits.minimum(survey.best_concepts[bound] + SCORE_TOLERANCE)
         form = scored.personal[:, bound] - enough
         some = some[_can_exceed(survey.low[some].square(), survey.high[some].square(), form).any(1)]
         if len(some):
             personal = concept_shares(scored, tiles.weights(some).permute(2, 0, 1))  # (C, T, pixels)
-            labels[some] = _claim(labels[some], words, personal, scored.thresholds)
+            labels[some] = _claim(labels[some], scored.words.shape[1], personal, scored.thresholds)
             survey.best_concepts = survey.best_concepts.maximum(personal.flatten(1).amax(1))

@@ -98,4 +98,4 @@ class Tiles:
         """Tiles (T,) -> (T, SIDE, k, N) logits, interpolated down the rows but not yet across."""
         row, column = tiles // self._columns, tiles % self._columns
         cells = self._grid[self._down.near[row].unsqueeze(2), self._across.near[column].unsqueeze(1)]
-        return (self._down.mix[row] @ cells.flatten(2)).unflatten(2, cells.shape[2:])
+        return (self._down.mix[row] @ cells.flatten(2)).view(len(tiles), SIDE, *cells.shape[2:])
