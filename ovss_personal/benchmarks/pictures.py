@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,6 @@ import numpy.typing as npt
 from PIL import Image
 
 from ovss_personal.errors import MaskError
-from ovss_personal.io.files import atomic_write
 from ovss_personal.io.images import decode
 from ovss_personal.structures import BoolMask, RGBImage
 
@@ -74,9 +72,9 @@ def save_labels(out: Path, name: str, labels: TrainIds) -> str:
 
 
 def _save(out: Path, name: str, pixels: npt.NDArray[Any], kind: str, **options: int) -> str:
-    stream = io.BytesIO()
-    Image.fromarray(pixels).save(stream, kind, **options)
-    atomic_write(out / name, stream.getvalue())
+    path = out / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path, kind, **options)  # not atomic: a manifest, written last, is what makes it count
     return name
 
 

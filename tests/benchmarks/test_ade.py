@@ -109,7 +109,7 @@ def test_another_folder_is_no_ade(tmp_path: Path) -> None:
 def test_half_a_data_set_names_what_is_missing(own_tree: Path, tmp_path: Path) -> None:
     home = own_tree / "ADE20K_2021_17_01"
     (home / "annotations_detectron2" / "training" / "ADE_train_00000003.tif").unlink()
-    with pytest.raises(InputError, match="1 training photos lack their labels .*: ADE_train_00000003"):
+    with pytest.raises(InputError, match=r"1 training photos lack their labels .*: ADE_train_00000003"):
         ade.build(own_tree, tmp_path / "out")
     for kind in ("annotations_detectron2", "images_detectron2"):
         for path in (home / kind / "training").glob("*[2468]*"):

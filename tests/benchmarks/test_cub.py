@@ -59,7 +59,8 @@ def test_a_grey_photo_becomes_rgb(built: Manifest) -> None:
         for item in (*concept.shots, *concept.positives)
         if item.image.endswith("_796001.jpg")
     }.values()
-    assert Image.open(built.path(grey.image)).mode == "L"
+    with Image.open(built.path(grey.image)) as stored:
+        assert stored.mode == "L"
     assert built.image(grey).shape == (24, 32, 3)
 
 
