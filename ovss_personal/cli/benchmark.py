@@ -171,7 +171,9 @@ def show(
         for number, item in enumerate(getattr(chosen, kind), start=1):
             image = benchmark.image(item)
             mask = benchmark.mask(item, image)
-            caption = f"{kind.removesuffix('s')} {number}, object {mask.mean():.1%}"
+            caption = f"{kind.removesuffix('s')} {number}: {Path(item.image).name}"
+            if mask.any():
+                caption += f", object {mask.mean():.1%}"
             tiles.append((*shrunk(image, mask, 2 * _TILE), caption))
     buffer = io.BytesIO()
     contact_sheet(tiles, columns=5, tile=_TILE).save(buffer, format="PNG")

@@ -87,7 +87,7 @@ def test_raw_data_are_found_wherever_data_txt_says(manifest: Manifest, tmp_path:
     write_manifest(further, data=out)
     assert further.path("data:data:0.png") == raw / "0.png" and further.path("data:x.png") == out / "x.png"
     (out / "data.txt").unlink()
-    with pytest.raises(ConfigError, match="no readable data.txt here") as caught:
+    with pytest.raises(ConfigError, match=r"no readable data\.txt here") as caught:
         further.path("data:data:0.png")
     assert caught.value.path == str(out) and further.path("data:x.png") == out / "x.png"
 
