@@ -74,14 +74,14 @@ def evaluate(
     """Every method with every K on every concept of the manifest.
 
     With `out`, each concept's results are written there when it is done, and a run that was cut off goes on from
-    what is there, unless base or methods changed.
+    what is there, unless base, words or methods changed.
     """
     if cache is None:  # an image is looked at once even so: its shots serve every method
         with tempfile.TemporaryDirectory() as folder:
             return evaluate(base, manifest, methods, shots, out, ProposalCache(Path(folder)))
     results: list[Result] = []
     for concept in tqdm(manifest.concepts, desc=manifest.name, disable=None):
-        stored = out / f"{_run_key(base, methods, shots, concept)}.json" if out else None
+        stored = out / f"{_run_key(base, manifest.words, methods, shots, concept)}.json" if out else None
         if stored and stored.is_file():
             results += [Result(**row) for row in json.loads(stored.read_text("utf-8"))]
             continue
@@ -184,7 +184,13 @@ def _label(
     return decide(sums, personal, weights.sum(0), scored.thresholds)
 
 
-def _run_key(base: Base, methods: dict[str, FitConfig | None], shots: Sequence[int], concept: ConceptSet) -> str:
+def _run_key(
+    base: Base,
+    words: Sequence[str],
+    methods: dict[str, FitConfig | None],
+    shots: Sequence[int],
+    concept: ConceptSet,
+) -> str:
     settings = {name: config and asdict(config) for name, config in methods.items()}
-    text = json.dumps([base.fingerprint, settings, list(shots), asdict(concept)], sort_keys=True)
+    text = json.dumps([base.fingerprint, list(words), settings, list(shots), asdict(concept)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:24]

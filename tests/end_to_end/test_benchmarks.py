@@ -61,8 +61,14 @@ def test_a_folder_is_built_and_evaluated() -> None:
     mine()
     run(*FOLDER, "--out", "built", "--words", "cat, dog")
     assert read_manifest("built/manifest.json").words == ("cat", "dog")
-    facts = run("evaluate", "built/manifest.json", "--shots", "1", "--methods", "prompt", "--json").facts
+    arguments = ("evaluate", "built/manifest.json", "--shots", "1", "--methods", "text only", "--out", "kept")
+    facts = run(*arguments, "--json").facts
     assert facts["benchmark"] == "folder" and facts["results"][0]["concept"] == "my mug"
+    run(*FOLDER, "--out", "built", "--words", "cat", "--overwrite")
+    run(*arguments)
+    assert len(list(Path("kept").iterdir())) == 2  # results among other words are other results
+    run(*arguments)
+    assert len(list(Path("kept").iterdir())) == 2
     outcome = run("benchmark", "show", "built/manifest.json", "--out", "mine.png")
     assert outcome.stdout == "my mug (mug): 5 shots, 1 positives, 1 negatives; drawn in mine.png\n"
 
