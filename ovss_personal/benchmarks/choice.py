@@ -24,7 +24,9 @@ def raw_item(root: Path, photo: Path, mask: Path) -> Item:
     """
     image = load_image(photo)
     if not read_mask(mask, (image.shape[0], image.shape[1])).any():
-        raise MaskError("no pixel is half of 255 or more, so there is no object.", path=mask, hint="Draw it again.")
+        raise MaskError(
+            "no pixel is half of 255 or more, so there is no object.", path=mask, hint="Unpack the data set again."
+        )
     return Item(raw_path(root, photo), raw_path(root, mask), sha256_file(photo))
 
 

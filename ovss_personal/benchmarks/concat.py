@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -14,10 +13,10 @@ from tqdm import tqdm
 
 from ovss_personal.benchmarks.choice import rng_of
 from ovss_personal.benchmarks.manifest import DATA, Item, Manifest, read_manifest, write_manifest
-from ovss_personal.benchmarks.pictures import TrainIds, read_labels, save_labels, save_mask, save_photo
+from ovss_personal.benchmarks.pictures import read_labels, save_labels, save_mask, save_photo
 from ovss_personal.io.files import safe_name, sha256_file
-
-Scalar = TypeVar("Scalar", bound=np.generic)
+from ovss_personal.io.images import Scalar
+from ovss_personal.io.mask_checks import nearest
 
 
 def build(root: Path, out: Path, seed: int = 0, tests: int | None = None) -> Path:
@@ -70,18 +69,13 @@ def _pair(source: Manifest, positive: Item, negative: Item, left: bool, out: Pat
     if positive.labels is not None and negative.labels is not None:
         own = read_labels(source.path(positive.labels), (height, image.shape[1]))
         theirs = read_labels(source.path(negative.labels), (other.shape[0], other.shape[1]))
-        labels = save_labels(out, stem, _joined(own, _nearest(theirs, height, width), left))
+        labels = save_labels(out, stem, _joined(own, nearest(theirs, (height, width)), left))
     return Item(photo, truth, sha256_file(out / photo), labels)
 
 
 def _joined(own: npt.NDArray[Scalar], other: npt.NDArray[Scalar], left: bool) -> npt.NDArray[Scalar]:
     """(H, W1, ...), (H, W2, ...) -> (H, W1 + W2, ...) with `own` at the left or at the right."""
     return np.concatenate((own, other) if left else (other, own), axis=1)
-
-
-def _nearest(labels: TrainIds, height: int, width: int) -> TrainIds:
-    picture = Image.fromarray(labels).resize((width, height), Image.Resampling.NEAREST)
-    return np.asarray(picture).astype(np.uint16)
 
 
 def _below_data(items: Sequence[Item]) -> tuple[Item, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 from tqdm import tqdm
@@ -13,12 +14,16 @@ from ovss_personal.benchmarks.choice import (
     listed,
     name_key,
     raw_item,
+    raw_path,
     rng_of,
     shots_and_tests,
 )
 from ovss_personal.benchmarks.manifest import ConceptSet, Item, Manifest, write_manifest
-from ovss_personal.errors import InputError
-from ovss_personal.io.pairs import find_pairs
+from ovss_personal.benchmarks.pictures import read_mask, save_mask
+from ovss_personal.errors import InputError, OvssWarning
+from ovss_personal.io.files import sha256_file
+from ovss_personal.io.images import load_image
+from ovss_personal.io.mask_checks import nearest
 from ovss_personal.vocabulary import named_words
 
 PHOTOS = 10  # of every class
@@ -26,11 +31,11 @@ _INSIDE = ("", "fewshot_data", "fewshot_data/fewshot_data")
 
 
 def build(root: Path, out: Path, seed: int = 0, tests: int | None = None) -> Path:
-    """Write the manifest below `out`; returns its path. Same seed, same bytes.
+    """Write the manifest below `out`; returns its path. Same seed, same bytes. Warns of masks that do not fit.
 
     Args:
         root: what the archive unpacks to, or the folder of the class folders in it.
-        out: where the manifest goes.
+        out: where the manifest goes, and masks that had to be stretched.
         seed: decides which five photos of a class are the shots; the other five are the tests.
         tests: test photos with the object, and as many without, at most.
 
@@ -41,7 +46,7 @@ def build(root: Path, out: Path, seed: int = 0, tests: int | None = None) -> Pat
     folders = _class_folders(root, [name for pair in pairs for name in pair])
     chosen: dict[str, tuple[tuple[Item, ...], tuple[Item, ...]]] = {}
     for name in tqdm(sorted(folders), desc="fss", disable=None):
-        chosen[name] = shots_and_tests(rng_of(seed, name), _photos(root, folders[name]), tests)
+        chosen[name] = shots_and_tests(rng_of(seed, name), _photos(root, folders[name], out), tests)
     partners = {one: other for pair in pairs for one, other in (pair, reversed(pair))}
     concepts = []
     for name in sorted(folders):
@@ -77,14 +82,28 @@ def _class_folders(root: Path, names: list[str]) -> dict[str, Path]:
     )
 
 
-def _photos(root: Path, folder: Path) -> list[Item]:
-    pairing = find_pairs(folder)
-    if pairing.unpaired or len(pairing.pairs) < PHOTOS:
-        alone = [f"{path.name} ({reason})" for path, reason in sorted(pairing.unpaired.items())]
+def _photos(root: Path, folder: Path, out: Path) -> list[Item]:
+    pairs = [(folder / f"{number}.jpg", folder / f"{number}.png") for number in range(1, PHOTOS + 1)]
+    missing = [path.name for pair in pairs for path in pair if not path.is_file()]
+    if missing:
         raise InputError(
-            f"expected {PHOTOS} photos, each with a mask of the same name, found {len(pairing.pairs)}"
-            + (f"; left over: {listed(alone)}." if alone else "."),
+            f"expected 1.jpg to {PHOTOS}.jpg and a .png beside each, but {listed(missing)} is not there.",
             path=folder,
             hint="Unpack FSS-1000 again.",
         )
-    return [raw_item(root, pair.image, pair.mask) for pair in pairing.pairs]
+    return [_item(root, photo, mask, out) for photo, mask in pairs]
+
+
+def _item(root: Path, photo: Path, mask: Path, out: Path) -> Item:
+    """Some masks were not scaled along with their photos (rocking_chair/9.png): those are stretched, below `out`."""
+    size = load_image(photo).shape[:2]
+    drawn = read_mask(mask)
+    if drawn.shape == size:
+        return raw_item(root, photo, mask)
+    warnings.warn(
+        f"{mask}: the mask is {drawn.shape[1]}x{drawn.shape[0]} but its photo {size[1]}x{size[0]}; it was stretched.",
+        OvssWarning,
+        stacklevel=2,
+    )
+    stretched = save_mask(out, f"{mask.parent.name}_{mask.stem}", nearest(drawn, size))
+    return Item(raw_path(root, photo), stretched, sha256_file(photo))

@@ -17,8 +17,8 @@ VOID = 65535
 TrainIds = npt.NDArray[np.uint16]  # (H, W), the index of a word, or VOID
 
 
-def read_mask(path: Path, size: tuple[int, int]) -> BoolMask:
-    """(H, W) bool, true where a grey picture is at least half of 255.
+def read_mask(path: Path, size: tuple[int, int] | None = None) -> BoolMask:
+    """(H, W) bool, true where a grey picture is at least half of 255; None accepts any size.
 
     CUB's annotation counts how many of five annotators saw the bird in a pixel, so half of them must have.
 
@@ -33,7 +33,8 @@ def read_mask(path: Path, size: tuple[int, int]) -> BoolMask:
             path=path,
             hint="Save it as a black and white PNG.",
         )
-    _check_size(grey.shape, size, path)
+    if size is not None:
+        _check_size(grey.shape, size, path)
     return np.asarray(grey > 127)
 
 

@@ -139,6 +139,9 @@ def test_a_broken_photo_and_a_coloured_segmentation_are_named(tree: Path, tmp_pa
     assert caught.value.path == str(photo)
     photo.write_bytes(whole)
     mask = (tree / "segmentations" / "002.Laysan_Albatross" / photo.name).with_suffix(".png")
+    Image.fromarray(np.full((32, 24), 255, np.uint8)).save(mask)
+    with pytest.raises(MaskError, match="is 24x32, but its photo is 32x24"):
+        cub.build(tree, tmp_path / "out")
     Image.fromarray(np.eye(24, 32, dtype=np.uint8)).convert("P").save(mask)
     with pytest.raises(MaskError, match="found a picture of mode P") as wrong:
         cub.build(tree, tmp_path / "out")

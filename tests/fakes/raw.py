@@ -26,7 +26,10 @@ def save(path: Path, pixels: np.ndarray) -> Path:
 
 
 def write_fss(root: Path) -> Path:
-    """`fewshot_data/fewshot_data/<class>/<n>.jpg|png`, masks of three equal channels; returns `root`."""
+    """`fewshot_data/fewshot_data/<class>/<n>.jpg|png`, masks of three equal channels; returns `root`.
+
+    Like the real one, it has a stray file (banana_boat/1.jpeg) and a mask of its own size (rocking_chair/9.png).
+    """
     mask = np.zeros((24, 32, 3), np.uint8)
     mask[6:18, 8:24] = 255
     names = [name for line in class_lines("fss_per") for name in line.split()]
@@ -35,6 +38,9 @@ def write_fss(root: Path) -> Path:
             stem = root / "fewshot_data" / "fewshot_data" / name / str(number)
             save(stem.with_suffix(".jpg"), noise(100 * index + number))
             save(stem.with_suffix(".png"), mask)
+    home = root / "fewshot_data" / "fewshot_data"
+    save(home / "banana_boat" / "1.jpeg", noise(1))
+    save(home / "rocking_chair" / "9.png", mask.repeat(3, axis=0).repeat(2, axis=1))
     return root
 
 
