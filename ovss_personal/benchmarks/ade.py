@@ -188,7 +188,7 @@ def _train_ids() -> TrainIds:
 
 
 def _by_stem(paths: Iterable[Path], stem: Callable[[Path], str] = lambda path: path.stem) -> dict[str, Path]:
-    return {stem(path): path for path in paths}
+    return {stem(path): path for path in paths if not path.name.startswith(".")}
 
 
 def _shuffled(rng: np.random.Generator, photos: list[Photo]) -> list[Photo]:

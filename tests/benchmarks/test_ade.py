@@ -100,6 +100,11 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path: Path, prepared: bool) -> N
     assert files(one) == files(again) != files(other)
 
 
+def test_hidden_files_do_not_count(own_tree: Path, tmp_path: Path) -> None:
+    (own_tree / "ADE20K_2021_17_01" / "images_detectron2" / "training" / "._ADE_train_00000001.jpg").write_bytes(b"")
+    assert len(read_manifest(ade.build(own_tree, tmp_path / "out", tests=1)).concepts) == 30
+
+
 def test_another_folder_is_no_ade(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="this is not ADE20K full: there is no annotations_detectron2 and no") as e:
         ade.build(tmp_path, tmp_path / "out")
