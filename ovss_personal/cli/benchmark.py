@@ -11,9 +11,7 @@ import typer
 from ovss_personal.cli.shell import DebugFlag, JsonFlag, Overwrite, new_app, print_json, verb
 from ovss_personal.errors import OutputError, UsageError
 
-Root = Annotated[
-    Path, typer.Option(help="The folder of the raw data (see datasets/README.md), or of a built benchmark for concat.")
-]
+Root = Annotated[Path, typer.Option(help="The raw data (see datasets/README.md); for concat, a built benchmark.")]
 Out = Annotated[Path, typer.Option(help="The folder for manifest.json and the pictures it needs.")]
 Seed = Annotated[int, typer.Option(min=0, help="The same seed makes the same bytes.")]
 Tests = Annotated[
