@@ -18,10 +18,10 @@ from tqdm import tqdm
 
 from ovss_personal.benchmarks.choice import SHOTS, class_lines, listed, raw_path, rng_of
 from ovss_personal.benchmarks.manifest import ConceptSet, Item, Manifest, write_manifest
-from ovss_personal.benchmarks.pictures import VOID, TrainIds, read_labels, save_labels, save_mask
+from ovss_personal.benchmarks.pictures import VOID, TrainIds, check_size, read_labels, save_labels, save_mask
 from ovss_personal.errors import InputError, MaskError
 from ovss_personal.io.files import safe_name, sha256_file
-from ovss_personal.io.images import decode
+from ovss_personal.io.images import decode, load_image
 
 _PREPARED, _FULL = "annotations_detectron2", "images/ADE"
 
@@ -153,6 +153,7 @@ class _Writer:
 
     def _item(self, kind: str, number: int, photo: Photo, digest: str) -> Item:
         labels = self.tree.read(photo.labels)
+        check_size(labels.shape, load_image(photo.image).shape[:2], photo.labels)
         mask = truth = None
         if kind != "negative":
             stem = f"{safe_name(self.name)}/{kind}_{number:03d}"

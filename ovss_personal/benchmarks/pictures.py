@@ -34,7 +34,7 @@ def read_mask(path: Path, size: tuple[int, int] | None = None) -> BoolMask:
             hint="Save it as a black and white PNG.",
         )
     if size is not None:
-        _check_size(grey.shape, size, path)
+        check_size(grey.shape, size, path)
     return np.asarray(grey > 127)
 
 
@@ -53,7 +53,7 @@ def read_labels(path: Path, size: tuple[int, int] | None = None) -> TrainIds:
         )
     labels = np.asarray(picture).astype(np.uint16)
     if size is not None:
-        _check_size(labels.shape, size, path)
+        check_size(labels.shape, size, path)
     return labels
 
 
@@ -89,7 +89,8 @@ def _grey(picture: Image.Image) -> npt.NDArray[np.uint8] | None:
     return None
 
 
-def _check_size(found: tuple[int, ...], size: tuple[int, int], path: Path) -> None:
+def check_size(found: tuple[int, ...], size: tuple[int, ...], path: Path) -> None:
+    """Raises MaskError unless the picture at `path`, of the size `found`, fits its photo; both are (H, W)."""
     if found != size:
         raise MaskError(
             f"is {found[1]}x{found[0]}, but its photo is {size[1]}x{size[0]} (width x height).",

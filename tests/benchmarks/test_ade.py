@@ -146,6 +146,14 @@ def test_labels_in_the_wrong_mode_are_named(own_tree: Path, tmp_path: Path) -> N
     assert caught.value.path == str(path)
 
 
+def test_labels_of_another_size_than_their_photo_are_named(own_tree: Path, tmp_path: Path) -> None:
+    path = own_tree / "ADE20K_2021_17_01" / "annotations_detectron2" / "validation" / "ADE_val_00000002.tif"
+    Image.fromarray(ade_labels(1)[:32]).save(path)
+    with pytest.raises(MaskError, match="is 48x32, but its photo is 48x40") as caught:
+        ade.build(own_tree, tmp_path / "out")
+    assert caught.value.path == str(path)
+
+
 def test_labels_beyond_the_words_are_refused_when_they_are_read(own_tree: Path, tmp_path: Path) -> None:
     manifest = read_manifest(ade.build(own_tree, tmp_path / "out"))
     concept = manifest.concepts[0]
