@@ -137,6 +137,17 @@ def contact_sheet(
     return sheet
 
 
+def shrunk(
+    image: npt.NDArray[np.uint8], mask: npt.NDArray[np.bool_] | None, side: int
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_] | None]:
+    """Copies of photo and mask that fit into `side` pixels a side: a sheet of many cannot hold them at full size."""
+    photo = ImageOps.contain(Image.fromarray(image), (side, side))
+    if mask is None:
+        return np.asarray(photo), None
+    share = Image.fromarray(mask.astype(np.uint8) * 255).resize(photo.size, Image.Resampling.BOX)
+    return np.asarray(photo), np.asarray(share) > 63
+
+
 def index_png(labels: npt.NDArray[np.integer]) -> bytes:
     """(H, W) labels as a PNG whose values are the labels.
 

@@ -656,7 +656,8 @@ VERBS = [
     ["concepts", "show"],
     ["cache", "info"],
     ["cache", "clear"],
-    ["benchmark", "build", "stamps"],
+    *(["benchmark", "build", name] for name in ("ade", "concat", "cub", "folder", "fss", "stamps")),
+    ["benchmark", "show"],
     ["evaluate"],
 ]
 

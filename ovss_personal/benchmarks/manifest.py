@@ -1,30 +1,47 @@
-"""A benchmark as a file: which image is a shot of which concept, which a test, and where its truth lies."""
+"""A benchmark as a file: which image is a shot of which concept, which a test, and where its truth lies.
+
+Paths are relative to the folder of the manifest. One that begins with `data:` is relative to the raw data set
+instead, whose folder `data.txt` beside the manifest names: so a manifest is the same bytes on every machine. That
+folder may be a benchmark itself (concat), and the rest of the path begin with `data:` again.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
-from PIL import Image
 
-from ovss_personal.errors import ConfigError, InputError
+from ovss_personal.benchmarks.pictures import VOID, read_labels, read_mask
+from ovss_personal.errors import ConfigError, InputError, MaskError
 from ovss_personal.io.files import atomic_write, sha256_file
 from ovss_personal.io.images import load_image
-from ovss_personal.structures import BoolMask, RGBImage, Shot
+from ovss_personal.structures import BoolMask, LabelMap, RGBImage, Shot
 
 FORMAT_VERSION = 1
+DATA = "data:"
+KINDS = ("shots", "positives", "negatives", "pairs")
 
 
 @dataclass(frozen=True)
 class Item:
-    """An image and the mask of the concept in it (None: it is not there); paths relative to the manifest."""
+    """An image and the truth about it.
+
+    Attributes:
+        image: path of the photo.
+        mask: path of the mask of the concept; None: it is not there.
+        sha256: of the photo's bytes.
+        labels: path of a 16-bit map of indices into the benchmark's words; None: the unpersonalised base's own
+            labels are the truth about the other words.
+    """
 
     image: str
     mask: str | None
     sha256: str
+    labels: str | None = None
 
 
 @dataclass(frozen=True)
@@ -51,26 +68,57 @@ class Manifest:
     concepts: tuple[ConceptSet, ...]
     root: Path
 
+    def path(self, name: str) -> Path:
+        """Where a file of the manifest is. Raises ConfigError if `data.txt` is needed and not there."""
+        folder = self.root
+        while name.startswith(DATA):
+            folder, name = _data_folder(folder), name.removeprefix(DATA)
+        return folder / name
+
+    def words_beside(self, concept: ConceptSet) -> tuple[str, ...]:
+        """The open words without the class name, which the personal word stands in for."""
+        return tuple(word for word in self.words if word != concept.class_name)
+
     def image(self, item: Item) -> RGBImage:
         """(H, W, 3) uint8. Raises InputError if the file is not the one the manifest was made of."""
-        path = self.root / item.image
+        path = self.path(item.image)
         if sha256_file(path) != item.sha256:
             raise InputError("has changed since the manifest was made.", path=path, hint="build the benchmark again.")
         return load_image(path)
 
     def mask(self, item: Item, image: RGBImage) -> BoolMask:
-        """(H, W) bool, all false where the concept is absent."""
-        if item.mask is None:
-            return np.zeros(image.shape[:2], bool)
-        return np.asarray(Image.open(self.root / item.mask).convert("L")) > 127
+        """(H, W) bool, all false where the concept is absent. Raises MaskError if it cannot be read as grey."""
+        size = (image.shape[0], image.shape[1])
+        return np.zeros(size, bool) if item.mask is None else read_mask(self.path(item.mask), size)
+
+    def labels(self, item: Item, image: RGBImage, concept: ConceptSet) -> LabelMap | None:
+        """(H, W) int32 indices into `words_beside(concept)`, -1 where none is known; None without such a map.
+
+        Raises:
+            MaskError: the map cannot be read, or holds a label that no word has.
+        """
+        if item.labels is None:
+            return None
+        path = self.path(item.labels)
+        labels = read_labels(path, (image.shape[0], image.shape[1]))
+        beside = self.words_beside(concept)
+        place = {word: index for index, word in enumerate(beside)}
+        table = np.full(VOID + 1, -1, np.int32)
+        table[: len(self.words)] = [place.get(word, -1) for word in self.words]
+        known = labels[labels != VOID]
+        if known.size and known.max() >= len(self.words):
+            raise MaskError(f"holds label {known.max()}, but there are {len(self.words)} words.", path=path)
+        return np.asarray(table[labels])
 
     def shot(self, item: Item) -> Shot:
         image = self.image(item)
-        return Shot(image=image, mask=self.mask(item, image), name=item.image, sha256=item.sha256)
+        return Shot(image=image, mask=self.mask(item, image), name=item.image.rpartition(":")[2], sha256=item.sha256)
 
 
-def write_manifest(manifest: Manifest) -> Path:
-    """Write `manifest.json` in the benchmark's root."""
+def write_manifest(manifest: Manifest, data: Path | None = None) -> Path:
+    """Write `manifest.json` in the benchmark's root, and the folder of the raw data set, if any, to `data.txt`."""
+    if data is not None:
+        atomic_write(manifest.root / "data.txt", f"{data.resolve()}\n".encode())
     content = {"format_version": FORMAT_VERSION, **asdict(manifest)}
     del content["root"]
     path = manifest.root / "manifest.json"
@@ -79,10 +127,10 @@ def write_manifest(manifest: Manifest) -> Path:
 
 
 def read_manifest(path: str | Path) -> Manifest:
-    """Read a manifest and check that no shot is also a test image.
+    """Read a manifest and check that every concept can be tested, and not on its own shots.
 
     Raises:
-        ConfigError: it is missing, broken, or leaks.
+        ConfigError: it is missing, broken, or leaks; a concept has no shots, positives or negatives.
     """
     path = Path(path)
     try:
@@ -90,12 +138,7 @@ def read_manifest(path: str | Path) -> Manifest:
         if content["format_version"] != FORMAT_VERSION:
             raise ValueError(f"format_version {content['format_version']} is not {FORMAT_VERSION}")
         concepts = tuple(
-            ConceptSet(
-                name=c["name"],
-                class_name=c["class_name"],
-                **{kind: _items(c[kind]) for kind in ("shots", "positives", "negatives", "pairs")},
-            )
-            for c in content["concepts"]
+            ConceptSet(c["name"], c["class_name"], *(_items(c[kind]) for kind in KINDS)) for c in content["concepts"]
         )
         manifest = Manifest(content["name"], tuple(content["words"]), concepts, path.parent)
     except OSError as error:
@@ -104,6 +147,13 @@ def read_manifest(path: str | Path) -> Manifest:
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"is no manifest ({error}).", path=path, hint="build the benchmark again.") from error
     for concept in manifest.concepts:
+        for kind in ("shots", "positives", "negatives"):
+            if not getattr(concept, kind):
+                raise ConfigError(
+                    f"'{concept.name}' has no {kind}, so it cannot be tested.",
+                    path=path,
+                    hint=f"Give it {kind} and build the benchmark again.",
+                )
         tests = {item.sha256 for item in (*concept.positives, *concept.negatives, *concept.pairs)}
         leaks = [shot.image for shot in concept.shots if shot.sha256 in tests]
         if leaks:
@@ -111,5 +161,21 @@ def read_manifest(path: str | Path) -> Manifest:
     return manifest
 
 
-def _items(rows: Sequence[dict[str, str]]) -> tuple[Item, ...]:
-    return tuple(Item(row["image"], row["mask"], row["sha256"]) for row in rows)
+def _items(rows: Sequence[dict[str, Any]]) -> tuple[Item, ...]:
+    items = tuple(Item(row["image"], row["mask"], row["sha256"], row.get("labels")) for row in rows)
+    for name in (name for item in items for name in (item.image, item.mask, item.labels) if name is not None):
+        inside = PurePosixPath(name.replace(DATA, ""))
+        if inside.is_absolute() or ".." in inside.parts:
+            raise ValueError(f"'{name}' leads out of the benchmark")
+    return items
+
+
+def _data_folder(folder: Path) -> Path:
+    try:
+        return Path((folder / "data.txt").read_text("utf-8").strip())
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            "there is no readable data.txt here that names the folder of the raw data set.",
+            path=folder,
+            hint="Write that folder's path into it, or build the benchmark again.",
+        ) from error

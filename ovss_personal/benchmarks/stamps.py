@@ -8,20 +8,20 @@ seen in the decoder's training (composites/sources.py holds the split), and shot
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 from tqdm import tqdm
 
 from ovss_personal.benchmarks.manifest import ConceptSet, Item, Manifest, write_manifest
+from ovss_personal.benchmarks.pictures import save_mask, save_photo
 from ovss_personal.composites.paste import BoolMask, crop_background, paste, random_look, render
 from ovss_personal.composites.sources import RGB, SHOT_BACKGROUNDS, TEST_BACKGROUNDS, Sources
-from ovss_personal.io.files import atomic_write, sha256_file
+from ovss_personal.io.files import sha256_file
 
 SIZE = 512
 SHOTS, POSITIVES, NEGATIVES, PAIRS = 5, 10, 10, 2
+MOST_BIRDS = 6  # in one picture, on a grid of three by two
 # Words of things that a photo may show; not "bird", which the personal word stands in for.
 WORDS = (
     "cat", "dog", "horse", "fish", "butterfly", "car", "truck", "boat", "bicycle", "guitar", "violin", "apple",
@@ -30,8 +30,17 @@ WORDS = (
 )  # fmt: skip
 
 
-def build(out: Path, sources: Sources, birds: int = 24, seed: int = 0) -> Path:
-    """Make the pictures and `manifest.json` below `out`; returns the manifest's path. Same seed, same bytes."""
+def build(out: Path, sources: Sources, birds: int = 24, seed: int = 0, look_alikes: int = 0) -> Path:
+    """Make the pictures and `manifest.json` below `out`; returns the manifest's path. Same seed, same bytes.
+
+    Args:
+        out: the benchmark's folder.
+        sources: cut-outs and backgrounds.
+        birds: how many concepts.
+        seed: of everything that is drawn.
+        look_alikes: other birds that share each test picture with the bird, at most `MOST_BIRDS` - 1; a negative
+            shows one more of them in its place. 0 is one bird a picture.
+    """
     names = sources.stamps("birds")
     targets = sorted(np.random.default_rng([seed, 1]).permutation(names)[:birds].tolist())
     painter = Painter(sources)
@@ -46,20 +55,27 @@ def build(out: Path, sources: Sources, birds: int = 24, seed: int = 0) -> Path:
             return _save(out, folder / f"{kind}_{number:02d}", *picture)
 
         shots = [save("shot", i, painter.single(rng, target, SHOT_BACKGROUNDS, corner=False)) for i in range(SHOTS)]
-        positives = [
-            save("positive", i, painter.single(rng, target, TEST_BACKGROUNDS, corner=i % 2 == 1))
-            for i in range(POSITIVES)
-        ]
-        negatives = []
+        positives, negatives = [], []
+        for i in range(POSITIVES):
+            if look_alikes:
+                beside = rng.choice(others, look_alikes, replace=False).tolist()
+                positives.append(save("positive", i, painter.crowd(rng, [target, *beside])))
+            else:
+                picture = painter.single(rng, target, TEST_BACKGROUNDS, corner=i % 2 == 1)
+                positives.append(save("positive", i, picture))
         for i in range(NEGATIVES):
-            image, _ = painter.single(rng, str(rng.choice(others)), TEST_BACKGROUNDS, corner=i % 2 == 1)
+            if look_alikes:
+                image, _ = painter.crowd(rng, rng.choice(others, look_alikes + 1, replace=False).tolist())
+            else:
+                image, _ = painter.single(rng, str(rng.choice(others)), TEST_BACKGROUNDS, corner=i % 2 == 1)
             negatives.append(save("negative", i, (image, np.zeros(image.shape[:2], bool))))
         pairs = []
         for i in range(PAIRS):
             for order, picture in enumerate(painter.pair(rng, target, str(rng.choice(others)))):
                 pairs.append(save("pair", 2 * i + order, picture))
         concepts.append(ConceptSet(name, "bird", tuple(shots), tuple(positives), tuple(negatives), tuple(pairs)))
-    return write_manifest(Manifest("stamps", WORDS, tuple(concepts), out))
+    name = f"stamps-crowd-{look_alikes}" if look_alikes else "stamps"
+    return write_manifest(Manifest(name, WORDS, tuple(concepts), out))
 
 
 class Painter:
@@ -99,21 +115,24 @@ class Painter:
             pictures.append((image, mask))
         return pictures
 
+    def crowd(self, rng: np.random.Generator, birds: list[str]) -> tuple[RGB, BoolMask]:
+        """Several birds at places of their own, the later before the earlier; the mask is what is seen of the first."""
+        image = self._ground(rng, TEST_BACKGROUNDS)
+        cells = rng.permutation(MOST_BIRDS)[: len(birds)]
+        mask = np.zeros(image.shape[:2], bool)
+        for number in rng.permutation(len(birds)):
+            column, row = cells[number] % 3, cells[number] // 3
+            centre = (np.array([(column + 0.5) / 3, (row + 0.5) / 2]) + rng.uniform(-0.04, 0.04, 2)) * SIZE
+            look = random_look(rng, SIZE * rng.uniform(0.24, 0.36))
+            opaque = paste(image, render(self.sources.cutout(birds[number]), look), (centre[0], centre[1]))
+            mask = opaque if number == 0 else mask & ~opaque
+        return image, mask
+
     def _ground(self, rng: np.random.Generator, backgrounds: tuple[str, ...]) -> RGB:
         return crop_background(rng, self.backgrounds[str(rng.choice(backgrounds))], SIZE)
 
 
 def _save(out: Path, stem: Path, image: RGB, mask: BoolMask) -> Item:
-    picture = stem.with_suffix(".jpg")
-    atomic_write(out / picture, _encoded(image, "JPEG", quality=95))
-    truth = None
-    if mask.any():
-        truth = stem.with_name(f"{stem.name}_mask.png").as_posix()
-        atomic_write(out / truth, _encoded((mask * 255).astype(np.uint8), "PNG"))
-    return Item(picture.as_posix(), truth, sha256_file(out / picture))
-
-
-def _encoded(pixels: RGB, kind: str, **options: int) -> bytes:
-    stream = io.BytesIO()
-    Image.fromarray(pixels).save(stream, kind, **options)
-    return stream.getvalue()
+    photo = save_photo(out, stem.as_posix(), image)
+    truth = save_mask(out, stem.as_posix(), mask) if mask.any() else None
+    return Item(photo, truth, sha256_file(out / photo))

@@ -1,4 +1,4 @@
-"""The verbs that make benchmarks and measure methods on them."""
+"""The verb that measures methods on a benchmark."""
 
 from __future__ import annotations
 
@@ -15,15 +15,13 @@ from ovss_personal.cli.shell import (
     JsonFlag,
     NoCache,
     Offline,
-    Overwrite,
     Precision,
     Tiles,
     WeightsFile,
-    new_app,
     print_json,
     verb,
 )
-from ovss_personal.errors import OutputError, UsageError
+from ovss_personal.errors import UsageError
 
 if TYPE_CHECKING:
     from ovss_personal.benchmarks.manifest import Manifest
@@ -31,41 +29,7 @@ if TYPE_CHECKING:
 
 
 def register(app: typer.Typer) -> None:
-    build = new_app("Make a benchmark: its pictures, and a manifest of what they show.")
-    verb(build, "stamps", example="ovss-personal benchmark build stamps --out stamps")(build_stamps)
-    group = new_app("What methods are measured on.")
-    group.add_typer(build, name="build")
-    app.add_typer(group, name="benchmark")
     verb(app, "evaluate", example='ovss-personal evaluate stamps/manifest.json --shots "1,5"')(evaluate)
-
-
-def build_stamps(
-    *,
-    out: Annotated[Path, typer.Option(help="The folder for pictures and manifest.json.")],
-    birds: Annotated[int, typer.Option(min=1, help="How many concepts.")] = 24,
-    seed: Annotated[int, typer.Option(min=0, help="The same seed makes the same bytes.")] = 0,
-    stamps: Annotated[
-        Path | None, typer.Option(help="Where the Debian packages are unpacked; fetched if left out.")
-    ] = None,
-    overwrite: Overwrite = False,
-    as_json: JsonFlag = False,
-    debug: DebugFlag = False,
-) -> None:
-    """Make "my bird" among other birds, from photographic cut-outs on photographs."""
-    from ovss_personal.benchmarks.stamps import build
-    from ovss_personal.composites.sources import Sources, fetch
-    from ovss_personal.io.files import locked
-
-    manifest = out / "manifest.json"
-    if manifest.exists() and not overwrite:
-        raise OutputError("the benchmark exists.", path=manifest, hint="Pass --overwrite or choose another --out.")
-    sources = fetch() if stamps is None else Sources(stamps)
-    with locked(out):
-        build(out, sources, birds, seed)
-    if as_json:
-        print_json({"manifest": str(manifest)})
-    else:
-        print(f"next: ovss-personal evaluate {manifest}")
 
 
 def evaluate(

@@ -47,7 +47,7 @@ def inspect(
 
     from ovss_personal.io.files import atomic_write
     from ovss_personal.io.shots import find_pairs, load_pair
-    from ovss_personal.overlay import contact_sheet
+    from ovss_personal.overlay import contact_sheet, shrunk
 
     if out.exists() and not overwrite:
         raise OutputError("the output exists.", path=out, hint="Pass --overwrite or choose another --out.")
@@ -65,7 +65,7 @@ def inspect(
         height, width = shot.mask.shape
         area = float(shot.mask.mean())
         good.append({"image": pair.name, "mask": pair.mask.name, "width": width, "height": height, "area": area})
-        tiles.append((*_shrunk(shot.image, shot.mask), f"{pair.name} {width}x{height}, object {area:.1%}"))
+        tiles.append((*shrunk(shot.image, shot.mask, 2 * _TILE), f"{pair.name} {width}x{height}, object {area:.1%}"))
     for path, reason in pairing.unpaired.items():
         bad.append({"file": str(path), "reason": reason})
         tiles.append((_photo_or_blank(path), None, f"{path.name}: {reason}"))
@@ -87,20 +87,9 @@ def _photo_or_blank(path: Path) -> RGBImage:
     import numpy as np
 
     from ovss_personal.io.images import load_image
+    from ovss_personal.overlay import shrunk
 
     try:
-        return _shrunk(load_image(path), None)[0]
+        return shrunk(load_image(path), None, 2 * _TILE)[0]
     except ImageError:
         return np.full((_TILE, _TILE, 3), 200, np.uint8)
-
-
-def _shrunk(image: RGBImage, mask: BoolMask | None) -> tuple[RGBImage, BoolMask | None]:
-    """Small copies of both, since a sheet of many photos cannot hold them all at full size."""
-    import numpy as np
-    from PIL import Image, ImageOps
-
-    photo = ImageOps.contain(Image.fromarray(image), (2 * _TILE, 2 * _TILE))
-    if mask is None:
-        return np.asarray(photo), None
-    share = Image.fromarray(mask.astype(np.uint8) * 255).resize(photo.size, Image.Resampling.BOX)
-    return np.asarray(photo), np.asarray(share) > 63

@@ -50,7 +50,9 @@ class _Test:
 
     Attributes:
         weights: (N, H, W) sigmoid masks; `total` (H, W) their sum.
-        open_sums: (V, H, W) of the unpersonalised words, `plain` (H, W) the labels they give.
+        open_sums: (V, H, W) of the unpersonalised words.
+        words: (H, W) the true word of each pixel, -1 where none is known; the labels that the unpersonalised base
+            gives where the benchmark has no truth of its own.
     """
 
     proposals: Proposals
@@ -58,7 +60,7 @@ class _Test:
     weights: Tensor
     total: Tensor
     open_sums: Tensor
-    plain: Tensor
+    words: Tensor
 
 
 def evaluate(
@@ -72,14 +74,14 @@ def evaluate(
     """Every method with every K on every concept of the manifest.
 
     With `out`, each concept's results are written there when it is done, and a run that was cut off goes on from
-    what is there, unless base or methods changed.
+    what is there, unless base, words or methods changed.
     """
     if cache is None:  # an image is looked at once even so: its shots serve every method
         with tempfile.TemporaryDirectory() as folder:
             return evaluate(base, manifest, methods, shots, out, ProposalCache(Path(folder)))
     results: list[Result] = []
     for concept in tqdm(manifest.concepts, desc=manifest.name, disable=None):
-        stored = out / f"{_run_key(base, methods, shots, concept)}.json" if out else None
+        stored = out / f"{_run_key(base, manifest.words, methods, shots, concept)}.json" if out else None
         if stored and stored.is_file():
             results += [Result(**row) for row in json.loads(stored.read_text("utf-8"))]
             continue
@@ -98,7 +100,8 @@ def _on_concept(
     shots: Sequence[int],
     cache: ProposalCache,
 ) -> Iterator[Result]:
-    text = base.encode(manifest.words)
+    words = manifest.words_beside(concept)
+    text = base.encode(words)
     loaded = [manifest.shot(item) for item in concept.shots]
     learned: dict[tuple[str, int], Concept | None] = {}
     for method, config in methods.items():
@@ -116,23 +119,23 @@ def _on_concept(
                     leave_one_out=config.hidden,
                 )
             )
-    personal = len(manifest.words) + len(base.extra_words)
+    personal = len(words) + len(base.extra_words)
     single = {key: (PersonalCounts(), Confusion(personal + 1)) for key in learned}
     beside = {key: PersonalCounts() for key in learned}
     for kind, items in (("single", (*concept.positives, *concept.negatives)), ("beside", concept.pairs)):
         for item in items:
-            test = _look(base, manifest, item, cache)
+            test = _look(base, manifest, concept, item, cache)
             for key, fitted in learned.items():
-                labels = _label(base, test, manifest.words, text, concept, fitted)
+                labels = _label(base, test, words, text, concept, fitted)
                 found = (labels == personal).numpy()
                 if kind == "beside":
                     beside[key].add(found, test.truth)
                     continue
                 counts, confusion = single[key]
                 counts.add(found, test.truth)
-                truth = test.plain.clone()
+                truth = test.words.clone()
                 truth[torch.from_numpy(test.truth)] = personal
-                confusion.add(labels.numpy(), truth.numpy())
+                confusion.add(labels.numpy(), truth.numpy(), (truth >= 0).numpy())
     for (method, count), (counts, confusion) in single.items():
         yield Result(
             concept=concept.name,
@@ -148,14 +151,15 @@ def _on_concept(
 
 
 @torch.no_grad()
-def _look(base: Base, manifest: Manifest, item: Item, cache: ProposalCache) -> _Test:
+def _look(base: Base, manifest: Manifest, concept: ConceptSet, item: Item, cache: ProposalCache) -> _Test:
     image = manifest.image(item)
     proposals = propose(base, image, cache)
     weights = mask_rows(proposals.masks, proposals.canvas, 0, image.shape[0]).sigmoid()
-    open_sums, none = shares(scored_proposals(base, proposals, manifest.words, []), weights)
+    open_sums, none = shares(scored_proposals(base, proposals, manifest.words_beside(concept), []), weights)
     total = weights.sum(0)
-    plain = decide(open_sums, none, total, ())
-    return _Test(proposals, manifest.mask(item, image), weights, total, open_sums, plain)
+    labels = manifest.labels(item, image, concept)
+    words = decide(open_sums, none, total, ()) if labels is None else torch.from_numpy(labels).long()
+    return _Test(proposals, manifest.mask(item, image), weights, total, open_sums, words)
 
 
 @torch.no_grad()
@@ -180,7 +184,13 @@ def _label(
     return decide(sums, personal, weights.sum(0), scored.thresholds)
 
 
-def _run_key(base: Base, methods: dict[str, FitConfig | None], shots: Sequence[int], concept: ConceptSet) -> str:
+def _run_key(
+    base: Base,
+    words: Sequence[str],
+    methods: dict[str, FitConfig | None],
+    shots: Sequence[int],
+    concept: ConceptSet,
+) -> str:
     settings = {name: config and asdict(config) for name, config in methods.items()}
-    text = json.dumps([base.fingerprint, settings, list(shots), asdict(concept)], sort_keys=True)
+    text = json.dumps([base.fingerprint, list(words), settings, list(shots), asdict(concept)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:24]

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from ovss_personal.errors import MaskError, OvssWarning
-from ovss_personal.io.images import upright
+from ovss_personal.io.images import Scalar, upright
 from ovss_personal.structures import BoolMask
 
-__all__ = ["MaskOrientation", "MaskResult", "check_mask"]
+__all__ = ["MaskOrientation", "MaskResult", "check_mask", "nearest"]
 
 MaskOrientation = Literal["upright", "raw"]
 
@@ -64,8 +65,8 @@ def check_mask(
             OvssWarning,
             stacklevel=2,
         )
-        mask = _nearest(mask, size)
-        ignore = None if ignore is None else _nearest(ignore, size)
+        mask = nearest(mask, size)
+        ignore = None if ignore is None else nearest(ignore, size)
     if ignore is not None:
         ignore = np.ascontiguousarray(ignore) if ignore.any() else None
     pixels = int(mask.sum())
@@ -125,10 +126,10 @@ def _same_aspect(shape: tuple[int, ...], size: tuple[int, int]) -> bool:
     return abs(small_h - large_h * small_w / large_w) <= 1 or abs(small_w - large_w * small_h / large_h) <= 1
 
 
-def _nearest(mask: BoolMask, size: tuple[int, int]) -> BoolMask:
+def nearest(labels: npt.NDArray[Scalar], size: tuple[int, int]) -> npt.NDArray[Scalar]:
     """(h, w) -> (H, W): each pixel takes the one that its centre falls on."""
-    rows, columns = ((np.arange(to) * 2 + 1) * of // (2 * to) for to, of in zip(size, mask.shape, strict=True))
-    resized: BoolMask = mask[rows[:, None], columns]
+    rows, columns = ((np.arange(to) * 2 + 1) * of // (2 * to) for to, of in zip(size, labels.shape, strict=True))
+    resized: npt.NDArray[Scalar] = labels[rows[:, None], columns]
     return resized
 
 

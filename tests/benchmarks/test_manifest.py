@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from ovss_personal.benchmarks.manifest import ConceptSet, Item, Manifest, read_manifest, write_manifest
-from ovss_personal.errors import ConfigError, InputError
+from ovss_personal.errors import ConfigError, InputError, MaskError
 from ovss_personal.io.files import sha256_file
 
 
@@ -65,11 +65,78 @@ def test_a_shot_that_is_also_a_test_is_a_leak(manifest: Manifest, kind: str) -> 
         read_manifest(path)
 
 
+@pytest.mark.parametrize("kind", ["shots", "positives", "negatives"])
+def test_a_concept_without_shots_or_tests_of_either_kind_is_refused(manifest: Manifest, kind: str) -> None:
+    (concept,) = manifest.concepts
+    path = write_manifest(replace(manifest, concepts=(replace(concept, **{kind: ()}),)))
+    with pytest.raises(ConfigError, match=f"'my owl' has no {kind}, so it cannot be tested") as caught:
+        read_manifest(path)
+    assert caught.value.path == str(path) and caught.value.exit_code == 3 and caught.value.hint
+
+
+def test_raw_data_are_found_wherever_data_txt_says(manifest: Manifest, tmp_path: Path) -> None:
+    raw, out = tmp_path, tmp_path / "out"
+    (concept,) = manifest.concepts
+    item = replace(concept.shots[0], image="data:0.png", mask="data:0_mask.png")
+    there = replace(manifest, concepts=(replace(concept, shots=(item,)),), root=out)
+    path = write_manifest(there, data=raw)
+    assert (out / "data.txt").read_text() == f"{raw}\n" and str(raw) not in path.read_text()
+    shot = read_manifest(path).shot(item)
+    assert shot.name == "0.png" and shot.mask[:8].all()
+    further = replace(there, root=out / "further")
+    write_manifest(further, data=out)
+    assert further.path("data:data:0.png") == raw / "0.png" and further.path("data:x.png") == out / "x.png"
+    (out / "data.txt").unlink()
+    with pytest.raises(ConfigError, match=r"no readable data\.txt here") as caught:
+        further.path("data:data:0.png")
+    assert caught.value.path == str(out) and further.path("data:x.png") == out / "x.png"
+
+
+@pytest.mark.parametrize(
+    ("picture", "says"),
+    [
+        (Image.new("P", (24, 16)), "expected a grey mask of 0 to 255, found a picture of mode P"),
+        (Image.new("RGB", (24, 16), "red"), "expected a grey mask of 0 to 255, found a picture of mode RGB"),
+        (Image.new("I;16", (24, 16)), "expected a grey mask of 0 to 255, found a picture of mode I;16"),
+        (Image.new("L", (16, 24)), "is 16x24, but its photo is 24x16"),
+    ],
+)
+def test_a_mask_in_the_wrong_mode_or_size_is_named(manifest: Manifest, picture: Image.Image, says: str) -> None:
+    item = manifest.concepts[0].shots[0]
+    picture.save(manifest.root / "0_mask.png")
+    with pytest.raises(MaskError) as caught:
+        manifest.shot(item)
+    assert says in str(caught.value) and caught.value.path == str(manifest.root / "0_mask.png")
+
+
+def test_labels_are_indices_into_the_words_beside_the_concept(manifest: Manifest) -> None:
+    words = ("cat", "bird", "dog")
+    labels = np.full((16, 24), 65535, np.uint16)
+    labels[:3] = [[0], [1], [2]]
+    Image.fromarray(labels).save(manifest.root / "labels.png")
+    (concept,) = manifest.concepts
+    known = replace(concept.positives[0], labels="labels.png")
+    own = replace(manifest, words=words)
+    assert own.words_beside(concept) == ("cat", "dog")
+    image = own.image(known)
+    found = own.labels(known, image, concept)
+    assert found is not None and found[:4, 0].tolist() == [0, -1, 1, -1]
+    assert own.labels(concept.positives[0], image, concept) is None
+    Image.fromarray(labels.astype(np.uint8)).save(manifest.root / "labels.png")
+    with pytest.raises(MaskError, match="expected a 16-bit grey map of labels, found a picture of mode L"):
+        own.labels(known, image, concept)
+    Image.fromarray(labels[:8]).save(manifest.root / "labels.png")
+    with pytest.raises(MaskError, match="is 24x8, but its photo is 24x16"):
+        own.labels(known, image, concept)
+
+
 BROKEN: dict[str, Callable[[dict[str, Any]], object]] = {
     "another format": lambda m: m.update(format_version=2),
     "no words": lambda m: m.pop("words"),
     "a concept without shots": lambda m: m["concepts"][0].pop("shots"),
     "an item without a checksum": lambda m: m["concepts"][0]["shots"][0].pop("sha256"),
+    "a path to a parent": lambda m: m["concepts"][0]["shots"][0].update(image="data:../../secret.png"),
+    "an absolute path": lambda m: m["concepts"][0]["positives"][0].update(mask="data:/etc/secret.png"),
     "concepts that are a number": lambda m: m.update(concepts=3),
 }
 

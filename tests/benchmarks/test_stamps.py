@@ -70,6 +70,52 @@ def test_the_same_seed_gives_the_same_bytes_and_another_does_not(built: Manifest
     assert files(tmp_path / "other") != files(built.root)
 
 
+def test_look_alikes_share_the_picture_and_negatives_show_as_many(
+    tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crowds: list[list[str]] = []
+    drawn = stamps.Painter.crowd
+
+    def watched(self: stamps.Painter, rng: np.random.Generator, birds: list[str]) -> object:
+        crowds.append(birds)
+        return drawn(self, rng, birds)
+
+    monkeypatch.setattr(stamps.Painter, "crowd", watched)
+    manifest = read_manifest(stamps.build(tmp_path / "one", Sources(tree), birds=2, look_alikes=1))
+    assert manifest.name == "stamps-crowd-1" and len(crowds) == 2 * 20
+    for concept, (positives, negatives) in zip(
+        manifest.concepts, ((crowds[:10], crowds[10:20]), (crowds[20:30], crowds[30:])), strict=True
+    ):
+        (target,) = {birds[0] for birds in positives}
+        assert all(len(set(birds)) == 2 for birds in positives + negatives)
+        assert not any(target in birds for birds in negatives)
+        for item in concept.positives:
+            assert 0.005 < manifest.mask(item, manifest.image(item)).mean() < 0.15
+    stamps.build(tmp_path / "again", Sources(tree), birds=2, look_alikes=1)
+    assert files(tmp_path / "again") == files(tmp_path / "one")
+
+
+def test_what_lies_before_the_bird_is_not_in_its_mask(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    painter = stamps.Painter(Sources(tree))
+    opaque = iter([np.eye(64, dtype=bool), np.eye(64, dtype=bool) & (np.arange(64) < 9)])
+    monkeypatch.setattr(stamps, "paste", lambda *_: next(opaque))
+
+    class InOrder:
+        """Draws like a generator, but never shuffles."""
+
+        def __init__(self) -> None:
+            self.rng = np.random.default_rng(0)
+
+        def permutation(self, count: int) -> np.ndarray:
+            return np.arange(count)
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(self.rng, name)
+
+    _, mask = painter.crowd(InOrder(), ["animals/birds/owl", "animals/birds/duck"])  # type: ignore[arg-type]
+    assert mask.sum() == 64 - 9
+
+
 def test_shots_and_tests_share_no_background_and_no_training_stamp_is_used(
     tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

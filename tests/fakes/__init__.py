@@ -1,6 +1,18 @@
-"""Stand-ins that are small, exact and made by code: a base that sees colours, and a tree of stamps."""
+"""Stand-ins that are small, exact and made by code: a base that sees colours, trees of stamps and data sets."""
 
 from fakes.base import COLOURS, DIM, FakeBase, photo, shot
+from fakes.raw import ade_labels, write_ade, write_cub, write_fss
 from fakes.stamps import write_stamps
 
-__all__ = ["COLOURS", "DIM", "FakeBase", "photo", "shot", "write_stamps"]
+__all__ = [
+    "COLOURS",
+    "DIM",
+    "FakeBase",
+    "ade_labels",
+    "photo",
+    "shot",
+    "write_ade",
+    "write_cub",
+    "write_fss",
+    "write_stamps",
+]

@@ -1,0 +1,194 @@
+"""The verbs that make benchmarks and show them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ovss_personal.cli.shell import DebugFlag, JsonFlag, Overwrite, new_app, print_json, verb
+from ovss_personal.errors import OutputError, UsageError
+
+Root = Annotated[Path, typer.Option(help="The raw data (see datasets/README.md); for concat, a built benchmark.")]
+Out = Annotated[Path, typer.Option(help="The folder for manifest.json and the pictures it needs.")]
+Seed = Annotated[int, typer.Option(min=0, help="The same seed makes the same bytes.")]
+Tests = Annotated[
+    int | None, typer.Option(min=1, help="Test photos with the object, and as many without, at most; all if left out.")
+]
+
+_RAW = {
+    "fss": "Make FSS^per of FSS-1000: 30 classes, each against its look-alike.",
+    "cub": "Make CUB^per of CUB-200-2011 and its segmentations: each species against the others.",
+    "ade": "Make ADE^per of ADE20K full: 30 classes, every word's truth known.",
+    "concat": "Put each positive of a built benchmark beside one of its negatives.",
+}
+_ROOTS = {"fss": "fewshot_data", "cub": "CUB_200_2011", "ade": "ADE20K_2021_17_01", "concat": "cub_per"}
+MANIFEST = "manifest.json"
+_TILE = 240  # pixels
+
+
+def register(app: typer.Typer) -> None:
+    build = new_app("Make a benchmark: a manifest of what photos show, and the pictures it needs.")
+    for name, does in _RAW.items():
+        example = f"ovss-personal benchmark build {name} --root {_ROOTS[name]} --out {name}_per"
+        verb(build, name, example=example)(_build_of_raw_data(name, does))
+    verb(
+        build,
+        "folder",
+        example='ovss-personal benchmark build folder --root mugs --out mugs_per --concept "my mug" --class-name mug',
+    )(build_folder)
+    verb(build, "stamps", example="ovss-personal benchmark build stamps --out stamps")(build_stamps)
+    group = new_app("What methods are measured on.")
+    group.add_typer(build, name="build")
+    verb(group, "show", example="ovss-personal benchmark show stamps/manifest.json --out sheet.png")(show)
+    app.add_typer(group, name="benchmark")
+
+
+def _build_of_raw_data(name: str, does: str) -> Callable[..., None]:
+    def build(
+        *,
+        root: Root,
+        out: Out,
+        seed: Seed = 0,
+        tests: Tests = None,
+        overwrite: Overwrite = False,
+        as_json: JsonFlag = False,
+        debug: DebugFlag = False,
+    ) -> None:
+        from importlib import import_module
+
+        if root.resolve() == out.resolve():
+            raise UsageError("--root and --out are one folder.", path=out, hint="Choose another --out.")
+        builder = import_module(f"ovss_personal.benchmarks.{name}")
+        _make(lambda folder: builder.build(root, folder, seed, tests), out, overwrite, as_json)
+
+    build.__doc__ = does
+    return build
+
+
+def build_folder(
+    *,
+    root: Annotated[Path, typer.Option(help="Holds shots/, positives/ (photos with masks) and negatives/.")],
+    out: Out,
+    concept: Annotated[str, typer.Option(help='What you call it, e.g. "my mug".')],
+    class_name: Annotated[str, typer.Option(help="What kind of thing it is, e.g. mug.")],
+    words: Annotated[
+        str, typer.Option(help="The words to test among, by comma; a .txt, one a line; or a named vocabulary.")
+    ] = "coco-stuff",
+    seed: Seed = 0,
+    overwrite: Overwrite = False,
+    as_json: JsonFlag = False,
+    debug: DebugFlag = False,
+) -> None:
+    """Make a benchmark of your own photos."""
+    from ovss_personal.benchmarks.folder import build
+    from ovss_personal.vocabulary import check_concepts, check_word, resolve_words
+
+    name, kind = check_word(concept, "the concept"), check_word(class_name, "the class name")
+    among = resolve_words(words)
+    check_concepts([name], among)
+
+    def make(folder: Path) -> Path:
+        return build(root, folder, concept=name, class_name=kind, words=among, seed=seed)
+
+    _make(make, out, overwrite, as_json)
+
+
+def build_stamps(
+    *,
+    out: Out,
+    birds: Annotated[int, typer.Option(min=1, help="How many concepts.")] = 24,
+    look_alikes: Annotated[
+        int, typer.Option(min=0, max=5, help="Other birds in the same picture as mine; 0 is one bird a picture.")
+    ] = 0,
+    seed: Seed = 0,
+    stamps: Annotated[
+        Path | None, typer.Option(help="Where the Debian packages are unpacked; fetched if left out.")
+    ] = None,
+    overwrite: Overwrite = False,
+    as_json: JsonFlag = False,
+    debug: DebugFlag = False,
+) -> None:
+    """Make "my bird" among other birds, from photographic cut-outs on photographs."""
+    from ovss_personal.benchmarks.stamps import build
+    from ovss_personal.composites.sources import Sources, fetch
+
+    _check_new(out, overwrite)
+    sources = fetch() if stamps is None else Sources(stamps)
+    _make(lambda folder: build(folder, sources, birds, seed, look_alikes), out, overwrite, as_json)
+
+
+def _make(build: Callable[[Path], Path], out: Path, overwrite: bool, as_json: bool) -> None:
+    """Build whole or not at all, one process at a time, and say where it is."""
+    from ovss_personal.io.files import atomic_folder, locked
+
+    _check_new(out, overwrite)
+    with locked(out), atomic_folder(out, overwrite, owned_by=MANIFEST) as folder:
+        build(folder)
+    if as_json:
+        print_json({"manifest": str(out / MANIFEST)})
+    else:
+        print(f"next: ovss-personal evaluate {out / MANIFEST}")
+
+
+def _check_new(out: Path, overwrite: bool) -> None:
+    manifest = out / MANIFEST
+    if manifest.exists() and not overwrite:
+        raise OutputError("the benchmark exists.", path=manifest, hint="Pass --overwrite or choose another --out.")
+
+
+def show(
+    *,
+    manifest: Annotated[Path, typer.Argument(help="The manifest.json of a benchmark.")],
+    concept: Annotated[str | None, typer.Option(help="Which concept to draw; the first if left out.")] = None,
+    out: Annotated[Path, typer.Option(help="The picture to draw.")] = Path("sheet.png"),
+    overwrite: Overwrite = False,
+    as_json: JsonFlag = False,
+    debug: DebugFlag = False,
+) -> None:
+    """Draw a concept's shots and test photos with their masks."""
+    import io
+
+    from ovss_personal.benchmarks.manifest import KINDS, read_manifest
+    from ovss_personal.io.files import atomic_write
+    from ovss_personal.overlay import contact_sheet, shrunk
+
+    if out.exists() and not overwrite:
+        raise OutputError("the output exists.", path=out, hint="Pass --overwrite or choose another --out.")
+    benchmark = read_manifest(manifest)
+    by_name = {one.name: one for one in benchmark.concepts}
+    if not by_name or (concept is not None and concept not in by_name):
+        raise UsageError(
+            f"the benchmark has no concept '{concept or ''}'.",
+            path=manifest,
+            hint=f"Its concepts are: {', '.join(by_name)}.",
+        )
+    chosen = by_name[concept or next(iter(by_name))]
+    tiles = []
+    for kind in KINDS:
+        for number, item in enumerate(getattr(chosen, kind), start=1):
+            image = benchmark.image(item)
+            mask = benchmark.mask(item, image)
+            caption = f"{kind.removesuffix('s')} {number}: {Path(item.image).name}"
+            if mask.any():
+                caption += f", object {mask.mean():.1%}"
+            tiles.append((*shrunk(image, mask, 2 * _TILE), caption))
+    buffer = io.BytesIO()
+    contact_sheet(tiles, columns=5, tile=_TILE).save(buffer, format="PNG")
+    atomic_write(out, buffer.getvalue())
+    counts = {kind: len(getattr(chosen, kind)) for kind in KINDS}
+    if as_json:
+        print_json(
+            {
+                "sheet": str(out),
+                "concept": chosen.name,
+                "class_name": chosen.class_name,
+                **counts,
+                "concepts": list(by_name),
+            }
+        )
+    else:
+        told = ", ".join(f"{count} {kind}" for kind, count in counts.items() if count)
+        print(f"{chosen.name} ({chosen.class_name}): {told}; drawn in {out}")
