@@ -64,9 +64,7 @@ class Classified:
         self.projected = head.text_proj(clip.text(WORDS) if labels else photos)
         self.trained = best_synonym(cosine_logits(embeddings, F.normalize(self.projected, dim=-1), scale), SYNONYMS)
         self.probes = probe(clip, x, visible_patches(masks, clip.side))
-        self.clip = best_synonym(
-            cosine_logits(self.probes, F.normalize(photos, dim=-1), clip.logit_scale), SYNONYMS
-        )
+        self.clip = best_synonym(cosine_logits(self.probes, F.normalize(photos, dim=-1), clip.logit_scale), SYNONYMS)
         self.ensemble = ensemble(self.trained, self.clip, SEEN, LABEL if labels else CAPTION)
         if isinstance(head, CategoryHead):
             null = cosine_logits(embeddings, head.null(), scale)

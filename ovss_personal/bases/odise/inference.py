@@ -71,9 +71,7 @@ def panoptic(
     return ids, segments
 
 
-def instances(
-    masks: Tensor, logits: Tensor, things: Sequence[bool], top: int = 100
-) -> tuple[Tensor, Tensor, Tensor]:
+def instances(masks: Tensor, logits: Tensor, things: Sequence[bool], top: int = 100) -> tuple[Tensor, Tensor, Tensor]:
     """The most probable things: masks (n, H, W) bool, classes (n,) int64 and scores (n,).
 
     Args:

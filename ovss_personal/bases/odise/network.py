@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -84,6 +84,15 @@ class Network:
     extractor: Extractor
     clip: FrozenClip
     empty: Tensor
+
+    def __post_init__(self) -> None:
+        self.trained.eval().requires_grad_(False)
+
+    def to(self, device: torch.device) -> Network:
+        """The network on that device."""
+        for module in (self.trained, self.extractor.unet, self.extractor.vae, self.clip.model):
+            module.to(device)
+        return replace(self, empty=self.empty.to(device))
 
     def __call__(self, images: Tensor) -> Seen:
         """Shape: images (B, 3, H, W) in [0, 1], H and W multiples of 64."""
