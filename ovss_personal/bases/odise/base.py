@@ -123,7 +123,7 @@ class OdiseLabel:
         return [self._propose(image) for image in images]
 
     def _propose(self, image: RGBImage) -> Proposals:
-        height, width = resized_size(*image.shape[:2], self.size.short_edge, self.size.long_edge)
+        height, width = resized_size(image.shape[0], image.shape[1], self.size.short_edge, self.size.long_edge)
         resized = Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR)
         pixels = torch.from_numpy(np.array(resized)).to(self.device).permute(2, 0, 1)[None] / 255
         canvas = Canvas(image.shape[:2], (height, width), padded_size(height, width))
@@ -147,7 +147,7 @@ class OdiseLabel:
         elif self.visual == "clip":
             diffusion = torch.zeros_like(diffusion)
         joined = self.space.join(diffusion.flatten(1).T, clip.flatten(1).T)
-        return F.normalize(joined, dim=1).T.unflatten(1, size)
+        return F.normalize(joined, dim=1).T.reshape(-1, *size)
 
     def word_scores(self, proposals: Proposals, text: Tensor) -> Tensor:
         """The geometric ensemble of both halves, times the probability of being an object."""

@@ -100,7 +100,7 @@ def clip_tensors(path: Path) -> State:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
-            state = torch.jit.load(path, map_location="cpu").state_dict()
+            state = torch.jit.load(path, map_location="cpu").state_dict()  # type: ignore[no-untyped-call]
     except (RuntimeError, ValueError):
         state = _nested(read_tensors(path), "state_dict")
     return {k: v for k, v in state.items() if k not in ("input_resolution", "context_length", "vocab_size")}

@@ -161,6 +161,6 @@ class MaskDecoder(nn.Module):
 
 @torch.no_grad()
 def hidden_cells(masks: Tensor, size: tuple[int, int]) -> Tensor:
-    """Mask logits (B, Q, ...) -> (B, Q, h · w) bool: where the next layer may not look; an empty mask looks anywhere."""
+    """Mask logits (B, Q, ...) -> (B, Q, h · w) bool: what the next layer does not see; an empty mask hides nothing."""
     hidden = (F.interpolate(masks, size, mode="bilinear", align_corners=False) < 0).flatten(2)
     return hidden & ~hidden.all(2, keepdim=True)

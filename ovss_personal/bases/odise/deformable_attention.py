@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-
-import torch
 
 
 def sample_levels(value: Tensor, sizes: Sequence[tuple[int, int]], points: Tensor, weights: Tensor) -> Tensor:
@@ -21,16 +20,18 @@ def sample_levels(value: Tensor, sizes: Sequence[tuple[int, int]], points: Tenso
         -> (B, Q, heads · C)
     """
     batch, _, heads, channels = value.shape
-    queries, levels = points.shape[1], points.shape[3]
+    queries = points.shape[1]
     grids = (2 * points - 1).permute(3, 0, 2, 1, 4, 5).flatten(1, 2)  # (L, B·heads, Q, P, 2)
-    maps = value.permute(0, 2, 3, 1).flatten(0, 1).split([h * w for h, w in sizes], 2)  # L x (B·heads, C, h·w)
+    maps = value.permute(0, 2, 3, 1).flatten(0, 1)  # (B·heads, C, S)
     shares = weights.permute(3, 0, 2, 1, 4).flatten(1, 2)[:, :, None]  # (L, B·heads, 1, Q, P)
     out = value.new_zeros(batch * heads, channels, queries)
-    for level in range(levels):
-        pixels = maps[level].unflatten(2, sizes[level])
-        sampled = F.grid_sample(pixels, grids[level], padding_mode="zeros", align_corners=False)
-        out = out + (sampled * shares[level]).sum(3)  # (B·heads, C, Q)
-    return out.unflatten(0, (batch, heads)).flatten(1, 2).mT
+    start = 0
+    for (height, width), grid, share in zip(sizes, grids, shares, strict=True):
+        pixels = maps[:, :, start : start + height * width].reshape(-1, channels, height, width)
+        sampled = F.grid_sample(pixels, grid, padding_mode="zeros", align_corners=False)
+        out = out + (sampled * share).sum(3)  # (B·heads, C, Q)
+        start += height * width
+    return out.reshape(batch, heads * channels, queries).mT
 
 
 class DeformableAttention(nn.Module):

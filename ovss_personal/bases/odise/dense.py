@@ -20,7 +20,7 @@ def diffusion_cells(seen: Seen, post: PostMaskEmbed, size: tuple[int, int]) -> T
     """(256, h, w) unit norm, of what was seen in one image."""
     features = F.adaptive_avg_pool2d(seen.mask_features, size)[0].flatten(1).T  # (h·w, 256)
     owner = F.adaptive_avg_pool2d(seen.masks.sigmoid(), size)[0].flatten(1).argmax(0)
-    return F.normalize(post(seen.queries[0, owner], features), dim=1).T.unflatten(1, size)
+    return F.normalize(post(seen.queries[0, owner], features), dim=1).T.reshape(-1, *size)
 
 
 def clip_cells(patches: Tensor, canvas: Canvas, size: tuple[int, int]) -> Tensor:
@@ -29,7 +29,7 @@ def clip_cells(patches: Tensor, canvas: Canvas, size: tuple[int, int]) -> Tensor
     Shape: (P, clip_dim), one a patch of a square over the image without its padding -> (clip_dim, h, w) unit norm.
     """
     side = round(len(patches) ** 0.5)
-    square = F.normalize(patches, dim=1).T.unflatten(1, (side, side))
+    square = F.normalize(patches, dim=1).T.reshape(-1, side, side)
     axes = []
     for cells, padded, resized in zip(size, canvas.padded, canvas.resized, strict=True):
         centres = (torch.arange(cells, device=patches.device) + 0.5) * padded / cells

@@ -54,7 +54,8 @@ class Extractor:
         return taps, SCALE * latent
 
     def add_noise(self, latent: Tensor) -> Tensor:
-        return SIGNAL * latent + NOISE * self.noise.to(latent)
+        noisy: Tensor = SIGNAL * latent + NOISE * self.noise.to(latent)
+        return noisy
 
     def denoise(self, noisy: Tensor, context: Tensor, time: Tensor) -> list[Tensor]:
         """The four taps of the UNet at step 0."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 
 import torch
 import torch.nn.functional as F
@@ -42,4 +43,4 @@ def cosine_logits(embeddings: Tensor, text: Tensor, scale: Tensor | float) -> Te
 
 def best_synonym(logits: Tensor, synonyms: Sequence[int]) -> Tensor:
     """(..., S) -> (..., K): the best of each class's synonyms, which stand side by side, `synonyms` of them a class."""
-    return torch.stack([part.amax(-1) for part in logits.split(list(synonyms), -1)], -1)
+    return torch.stack([part.amax(-1) for part in logits.tensor_split(list(accumulate(synonyms))[:-1], -1)], -1)

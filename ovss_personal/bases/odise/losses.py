@@ -49,7 +49,10 @@ def match(
 
 
 def class_loss(logits: Tensor, classes: Tensor, matched: Match) -> Tensor:
-    """() cross-entropy over all queries; those without a target are "nothing". Shape: logits (Q, K + 1), classes (T,)."""
+    """() cross-entropy over all queries; those without a target are "nothing".
+
+    Shape: logits (Q, K + 1), classes (T,).
+    """
     nothing = logits.shape[1] - 1
     target = torch.full((len(logits),), nothing, device=logits.device)
     target[matched.queries] = classes[matched.targets]

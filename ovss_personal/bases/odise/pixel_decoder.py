@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import accumulate
 
 import torch
 import torch.nn.functional as F
@@ -76,8 +77,9 @@ class DeformableEncoder(nn.Module):
         reference = torch.cat([cell_centres(h, w, device) for h, w in sizes]).to(x)
         for layer in self.encoder.layers:
             x = layer(x, position, reference, sizes)
-        parts = x.mT.split([h * w for h, w in sizes], 2)
-        return [part.unflatten(2, size) for part, size in zip(parts, sizes, strict=True)]
+        ends = list(accumulate(h * w for h, w in sizes))
+        parts = x.mT.tensor_split(ends[:-1], 2)
+        return [part.reshape(*part.shape[:2], *size) for part, size in zip(parts, sizes, strict=True)]
 
 
 class PixelDecoder(nn.Module):

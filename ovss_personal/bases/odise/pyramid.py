@@ -76,7 +76,7 @@ def sliding_pyramid(images: Tensor, look: Callable[[Tensor], list[Tensor]], batc
     for some in _batches(corners, batch):
         crops = torch.cat([images[:, :, top : top + side, left : left + side] for top, left in some])
         for seen, total, covered, stride in zip(look(crops), sums, times, STRIDES, strict=True):
-            for part, (top, left) in zip(seen.split(count), some, strict=True):
+            for part, (top, left) in zip(seen.chunk(len(some)), some, strict=True):
                 rows = slice(top // stride, top // stride + part.shape[2])
                 columns = slice(left // stride, left // stride + part.shape[3])
                 total[:, :, rows, columns] += part
