@@ -78,6 +78,7 @@ def test_tiny_captioner_and_taps() -> None:
 
 @pytest.mark.slow
 def test_tiny_sliding_windows() -> None:
+    """Four windows, half a minute."""
     golden, network = nets.golden("ldm_tiny"), nets.tiny()
     canvas = F.pad(pixels(544, 704, 78), (0, 64, 0, 32))  # one column of cells more than `pad` would add
     assert windows(576, 768) == (512, [(0, 0), (0, 256), (64, 0), (64, 256)])

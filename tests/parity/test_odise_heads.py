@@ -136,7 +136,9 @@ def test_inference() -> None:
     assert classes[order].tolist() == golden["inf_inst_classes"][target].tolist()
 
 
+@pytest.mark.slow
 def test_end_to_end() -> None:
+    """Four windows, half a minute."""
     golden, network, x = nets.golden("inference"), nets.tiny(), photo(544, 704, 78)
     seen = network(pad(x))
     for found, name in (

@@ -91,7 +91,7 @@ class OdiseLabel:
                 f"the weights of {self.name} do not come with the program.",
                 hint=f"set 'weights' to a folder that holds {ODISE[self.labels]}, Stable Diffusion 1.3 and CLIP.",
             )
-        files = read_checkpoints(folder, self.labels)
+        files = read_checkpoints(folder, self.labels, self.size.context)
         try:
             return assemble(self.size, self.labels, files).to(self.device), files.sha256
         except (RuntimeError, ValueError) as error:
@@ -190,13 +190,19 @@ def assemble(size: Size, labels: bool, files: Checkpoints | None) -> Network:
     Raises:
         RuntimeError: a tensor is missing, left over or of another shape.
     """
-    unet, vae, text, clip = build_unet(size), build_vae(size), build_text_encoder(size), build_clip(size)
-    trained = Trained(size, labels)
-    parts: dict[str, nn.Module] = {"unet": unet, "vae": vae, "text": text, "clip": clip, "trained": trained}
-    for name, module in parts.items():
+
+    def filled(name: str, module: nn.Module) -> nn.Module:
         tensors = seeded_like(module.state_dict(), f"{name}.") if files is None else getattr(files, name)
         load_strictly(module, tensors)
-    return Network(trained, Extractor(unet, vae), FrozenClip(clip, size), empty_caption(text.eval()))
+        return module
+
+    # Without memory until their weights are there; CLIP's networks hold buffers that are no weights.
+    with torch.device("meta"):
+        empty_unet, empty_vae, trained = build_unet(size), build_vae(size), Trained(size, labels)
+    unet, vae = filled("unet", empty_unet), filled("vae", empty_vae)
+    filled("trained", trained)
+    caption = empty_caption(filled("text", build_text_encoder(size)).eval())
+    return Network(trained, Extractor(unet, vae), FrozenClip(filled("clip", build_clip(size)), size), caption)
 
 
 def _bytes(row: Tensor) -> bytes:

@@ -46,8 +46,12 @@ class Checkpoints:
     sha256: str
 
 
-def read_checkpoints(folder: Path, labels: bool) -> Checkpoints:
+def read_checkpoints(folder: Path, labels: bool, context: int) -> Checkpoints:
     """Read everything that a base needs.
+
+    Args:
+        labels: the label model's; otherwise the caption model's.
+        context: width of Stable Diffusion's text encoder, by which its versions differ.
 
     Raises:
         WeightsError: a file is missing, cannot be read safely, or is not what its place asks for.
@@ -61,7 +65,7 @@ def read_checkpoints(folder: Path, labels: bool) -> Checkpoints:
         files = [_part(folder, part, stem) for part, stem in FOLDERS.items()]
         unet, vae, text = (read_tensors(file) for file in files)
         vae, text = vae_tensors(vae), text_tensors(text)
-    _check_version(unet, files[0])
+    _check_version(unet, context, files[0])
     files += [odise, clip]
     digests = [sha256_file(file) for file in files]
     _check_name(odise, digests[-2])
@@ -122,12 +126,12 @@ def _nested(state: Mapping[str, Tensor | State], key: str) -> State:
     return {name: tensor for name, tensor in dict(inner).items() if isinstance(tensor, Tensor)}
 
 
-def _check_version(unet: State, path: Path) -> None:
+def _check_version(unet: State, context: int, path: Path) -> None:
     """Stable Diffusion 2 has the same blocks as 1 and a wider text encoder."""
     keys = [tensor for name, tensor in unet.items() if name.endswith("attn2.to_k.weight")]
-    if keys and keys[0].shape[1] != 768:
+    if keys and keys[0].shape[1] != context:
         raise WeightsError(
-            f"is not Stable Diffusion 1: its captions have {keys[0].shape[1]} numbers a word, not 768.",
+            f"is not Stable Diffusion 1: its captions have {keys[0].shape[1]} numbers a word, not {context}.",
             path=path,
             hint="ODISE was trained on version 1.3, the file sd-v1-3.ckpt.",
         )
