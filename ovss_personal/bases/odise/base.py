@@ -94,8 +94,8 @@ class OdiseLabel:
         files = read_checkpoints(folder, self.labels, self.size.context)
         try:
             return assemble(self.size, self.labels, files).to(self.device), files.sha256
-        except (RuntimeError, ValueError) as error:
-            raise WeightsError(f"does not hold this base's tensors ({error}).", path=folder) from error
+        except ValueError as error:
+            raise WeightsError(f"does not hold this base's tensors: {error}.", path=folder) from error
 
     @torch.no_grad()
     def _void(self) -> Tensor | None:
@@ -188,12 +188,15 @@ def assemble(size: Size, labels: bool, files: Checkpoints | None) -> Network:
     """The network with the weights of `files`, or with seeded ones.
 
     Raises:
-        RuntimeError: a tensor is missing, left over or of another shape.
+        ValueError: a tensor is missing or of another shape.
     """
 
     def filled(name: str, module: nn.Module) -> nn.Module:
         tensors = seeded_like(module.state_dict(), f"{name}.") if files is None else getattr(files, name)
-        load_strictly(module, tensors)
+        try:
+            load_strictly(module, tensors)
+        except ValueError as error:
+            raise ValueError(f"of the {name}, {error}") from None
         return module
 
     # Without memory until their weights are there; CLIP's networks hold buffers that are no weights.

@@ -103,7 +103,7 @@ def clip_tensors(path: Path) -> State:
     """CLIP's state dict from OpenAI's own TorchScript archive, or from a plain one. Raises WeightsError."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)
+            warnings.simplefilter("ignore")  # torch.jit is deprecated, and the archive is what it is
             state = torch.jit.load(path, map_location="cpu").state_dict()  # type: ignore[no-untyped-call]
     except (RuntimeError, ValueError):
         state = _nested(read_tensors(path), "state_dict")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, replace
 
 import torch
@@ -16,6 +17,7 @@ from ovss_personal.bases.odise.heads import CategoryHead, WordHead
 from ovss_personal.bases.odise.pixel_decoder import PixelDecoder
 from ovss_personal.bases.odise.pyramid import Bottleneck, sliding_pyramid, window_pyramid
 from ovss_personal.bases.odise.sizes import Size
+from ovss_personal.errors import OvssWarning
 
 
 class _Backbone(nn.Module):
@@ -130,6 +132,17 @@ def pad(images: Tensor) -> Tensor:
 
 
 def load_strictly(module: nn.Module, tensors: dict[str, Tensor]) -> None:
-    """Put the tensors in the place of the module's own, as float32. Raises RuntimeError if names or shapes differ."""
-    with torch.no_grad():
-        module.load_state_dict({name: tensor.float() for name, tensor in tensors.items()}, assign=True)
+    """Put the tensors in the place of the module's own, as float32; any that it has no place for are warned of.
+
+    Raises:
+        ValueError: a tensor is missing or of another shape.
+    """
+    own = module.state_dict()
+    missing = [name for name in own if name not in tensors]
+    wrong = [name for name in own if name in tensors and own[name].shape != tensors[name].shape]
+    extra = [name for name in tensors if name not in own]
+    if missing or wrong:
+        raise ValueError(f"{len(missing)} missing, {len(wrong)} of another shape, the first '{(missing + wrong)[0]}'")
+    if extra:
+        warnings.warn(f"{len(extra)} tensors are of no use here, such as '{extra[0]}'.", OvssWarning, stacklevel=2)
+    module.load_state_dict({name: tensors[name].float() for name in own}, assign=True)
