@@ -104,14 +104,18 @@ class OdiseLabel:
 
     @torch.no_grad()
     def encode(self, words: Sequence[str]) -> Tensor:
-        new = [word for word in dict.fromkeys(words) if word not in self._rows]
-        if new:
-            clip, head = self.network.clip, self.network.trained.head
-            photos = clip.text([PHOTO.format(word) for word in new])
-            rows = self.space.join(head.embed(clip.text(new) if self.labels else photos), photos).cpu()
-            self._rows.update(zip(new, rows, strict=True))
-            self._seen_rows.update(_bytes(self._rows[word]) for word in new if plain(word) in self.seen)
+        for word in words:
+            if word not in self._rows:
+                self._rows[word] = self._row(word)
+                if plain(word) in self.seen:
+                    self._seen_rows.add(_bytes(self._rows[word]))
         return torch.stack([self._rows[word] for word in words]) if words else torch.zeros(0, self.dim)
+
+    def _row(self, word: str) -> Tensor:
+        """(D,) of one word; in a batch of several its last bits would depend on the others."""
+        sentences = [PHOTO.format(word), word] if self.labels else [PHOTO.format(word)]
+        text = self.network.clip.text(sentences)
+        return self.space.join(self.network.trained.head.embed(text[-1:]), text[:1])[0].cpu()
 
     def competitors(self, class_name: str, kind: Competitors) -> Tensor:
         if kind != "none":

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -66,11 +68,16 @@ class FrozenClip:
 
 def tokenize(sentences: Sequence[str]) -> Tensor:
     """(S, 77) int64, padded with 0. Raises VocabularyError for a sentence that does not fit."""
-    from open_clip import SimpleTokenizer
-
-    tokenizer = SimpleTokenizer()
+    tokenizer = _tokenizer()
     for sentence in sentences:
         if len(tokenizer.encode(sentence)) > tokenizer.context_length - 2:
             raise VocabularyError(f"'{sentence[:40]}…' has more than the 75 tokens that CLIP reads.")
-    tokens: Tensor = tokenizer(list(sentences)) if sentences else torch.zeros(0, 77, dtype=torch.long)
+    tokens: Tensor = tokenizer(list(sentences))
     return tokens
+
+
+@cache
+def _tokenizer() -> Any:
+    from open_clip import SimpleTokenizer
+
+    return SimpleTokenizer()
