@@ -5,16 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ovss_personal.structures import Proposals, RGBImage
-
-pytest.importorskip("diffusers")
-pytest.importorskip("open_clip")
-
 from ovss_personal.bases.odise.base import OdiseTiny
+from ovss_personal.structures import Proposals, RGBImage
 
 
 @pytest.fixture(scope="session")
 def odise() -> OdiseTiny:
+    pytest.importorskip("diffusers")
+    pytest.importorskip("open_clip")
     return OdiseTiny()
 
 

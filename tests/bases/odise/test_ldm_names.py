@@ -6,7 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from ovss_personal.bases.odise.clip import build_clip
+from ovss_personal.bases.odise.diffusion import build_text_encoder, build_unet, build_vae
 from ovss_personal.bases.odise.ldm_names import TEXT, UNET, VAE, from_ldm, text_tensors, vae_tensors
+from ovss_personal.bases.odise.sizes import FULL
 
 MANIFESTS = Path(__file__).parents[3] / "third_party" / "odise"
 
@@ -46,3 +49,18 @@ def test_old_names_of_diffusers_are_understood() -> None:
 def test_both_generations_of_transformers_are_understood() -> None:
     both = {"text_model.final_layer_norm.bias": torch.ones(1), "encoder.layers.0.mlp.fc1.bias": torch.ones(1)}
     assert list(text_tensors(both)) == ["final_layer_norm.bias", "encoder.layers.0.mlp.fc1.bias"]
+
+
+def test_the_full_networks_are_those_of_the_manifest() -> None:
+    pytest.importorskip("diffusers")
+    pytest.importorskip("open_clip")
+    with torch.device("meta"):
+        networks = {"unet": build_unet(FULL), "vae": build_vae(FULL), "text": build_text_encoder(FULL)}
+        clip = build_clip(FULL)
+    rows = table("ldm_to_diffusers.tsv")
+    state = {row["key"]: torch.empty([int(v) for v in row["shape"].split("x")], device="meta") for row in rows}
+    for network, tensors in zip(networks.values(), from_ldm(state), strict=True):
+        found = {name: tensor.shape for name, tensor in network.state_dict().items()}
+        assert found == {name: tensor.shape for name, tensor in tensors.items()}
+    counts = [sum(p.numel() for p in network.parameters()) for network in (*networks.values(), clip)]
+    assert counts == [859_520_964, 83_653_863, 123_060_480, 427_944_193]
