@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import numpy as np
@@ -12,6 +13,7 @@ from parity import odise_networks as nets
 from torch import Tensor
 
 from ovss_personal.bases.odise.decoder import pool
+from ovss_personal.bases.odise.losses import Match, mask_losses
 from ovss_personal.bases.odise.sizes import TINY
 
 LABEL, CAPTION = True, False
@@ -78,3 +80,18 @@ def test_pixel_decoder_then_decoder() -> None:
     queries, masks = head.predictor(levels, features)
     close(masks[:, ::5, ::2, ::2], golden["chain_label_pred_masks_q5_s2"])
     close(head.predictor.embed(queries, masks, features)[:, ::4], golden["chain_label_mask_embed"])
+
+
+def test_mask_losses_of_the_two_decoders() -> None:
+    """The matching is the golden's own: it needs the original's list of synonyms, which is not here."""
+    golden, head = json.loads(nets.golden("heads")["info_json"].tobytes()), nets.trained(TINY, LABEL).sem_seg_head
+    _, masks = head.predictor(*head.pixel_decoder(pyramid()))
+    targets = torch.zeros(3, 128, 192)
+    targets[0, :64, :100] = targets[1, 64:, :80] = targets[2, 30:120, 110:180] = 1
+    matched = Match(*(torch.tensor(side) for side in golden["match_final"]))
+    generator = torch.Generator().manual_seed(0)
+    torch.rand(1, 12544, 2, generator=generator)  # the matcher's points
+    bce, dice = mask_losses(masks[0], targets, matched, generator)
+    expected = golden["losses_label_unweighted"]
+    assert bce.item() == pytest.approx(expected["loss_mask"], abs=1e-3)
+    assert dice.item() == pytest.approx(expected["loss_dice"], abs=1e-3)
