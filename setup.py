@@ -1,7 +1,6 @@
 from setuptools import find_packages, setup
 
-# The demo albums live in datasets/ and are installed as the data package ovss_personal.demo_data.
-setup(
-    packages=[*find_packages(include=["ovss_personal*"]), "ovss_personal.demo_data"],
-    package_dir={"ovss_personal.demo_data": "datasets/demo"},
-)
+# Data outside the package's folder, and the data package as which it is installed.
+DATA = {"ovss_personal.demo_data": "datasets/demo", "ovss_personal.third_party": "third_party"}
+
+setup(packages=[*find_packages(include=["ovss_personal*"]), *DATA], package_dir=DATA)

@@ -18,6 +18,7 @@ from ovss_personal.errors import ConfigError
 Competitors = Literal["none", "siblings", "bank", "both"]
 VisualMode = Literal["inject", "none", "replace"]
 Preset = Literal["paper"]
+Dtype = Literal["float32", "bfloat16", "float16"]
 
 
 @dataclass(frozen=True)
@@ -28,13 +29,17 @@ class BaseConfig:
         base: name of a base that the program ships, or the dotted path of a class.
         device: as torch names it, e.g. `cpu`, `cuda:0`.
         tiles: overlapping crops that are passed beside the whole image; 0 is none.
+        dtype: precision of the network; scores are float32.
         weights: a file to read the weights from in place of the base's own.
+        offline: open no connection, even if weights are missing.
     """
 
     base: str = "embedded"
     device: str = "cpu"
     tiles: int = 0
+    dtype: Dtype = "float32"
     weights: str | None = None
+    offline: bool = False
 
     def __post_init__(self) -> None:
         _check_types(self)

@@ -17,11 +17,12 @@ from ovss_personal.structures import BoolMask, Canvas
 def mask_rows(masks: Tensor, canvas: Canvas, start: int, stop: int) -> Tensor:
     """Rows `start` to `stop` of mask logits at the image's own size.
 
-    Shape: (N, h, w) -> (N, stop - start, W). Bilinear, pixel centres aligned (align_corners=False).
+    Shape: (N, h, w) -> (N, stop - start, W). Bilinear, pixel centres aligned (align_corners=False), twice in a row:
+    to the canvas, and from the part of it that the image takes to the image's own pixels. Where the two sizes
+    differ, this is not the same as once.
     """
-    height, width = canvas.original
-    down = _bilinear(height, _span(canvas, masks.shape[1], 0), masks.shape[1]).to(masks)[start:stop]
-    across = _bilinear(width, _span(canvas, masks.shape[2], 1), masks.shape[2]).to(masks)
+    down = _bilinear(canvas, masks.shape[1], 0).to(masks)[start:stop]
+    across = _bilinear(canvas, masks.shape[2], 1).to(masks)
     near = down.any(0).nonzero().squeeze(1)
     low, high = int(near[0]), int(near[-1]) + 1
     return torch.einsum("rh,nhw,cw->nrc", down[:, low:high], masks[:, low:high], across)
@@ -49,16 +50,18 @@ def _span(canvas: Canvas, cells: int, axis: int) -> float:
 
 
 @lru_cache(maxsize=16)
-def _bilinear(pixels: int, span: float, cells: int) -> Tensor:
-    """(pixels, cells) weights of linear interpolation."""
-    at = ((torch.arange(pixels, dtype=torch.float64) + 0.5) * span / pixels - 0.5).clamp(0, cells - 1)
+def _bilinear(canvas: Canvas, cells: int, axis: int) -> Tensor:
+    """(pixels, cells) weights of the grid's cells in each of the image's pixels."""
+    on_canvas = _stretch(torch.eye(cells, dtype=torch.float64), canvas.padded[axis])
+    return _stretch(on_canvas[: canvas.resized[axis]], canvas.original[axis]).float()
+
+
+def _stretch(rows: Tensor, count: int) -> Tensor:
+    """(n, cells) -> (count, cells): linear interpolation between rows."""
+    last = len(rows) - 1
+    at = ((torch.arange(count, dtype=torch.float64) + 0.5) * len(rows) / count - 0.5).clamp(0, last)
     low = at.floor().long()
-    weight = at - low
-    matrix = torch.zeros(pixels, cells, dtype=torch.float64)
-    rows = torch.arange(pixels)
-    matrix[rows, low] = 1 - weight
-    matrix[rows, (low + 1).clamp(max=cells - 1)] += weight
-    return matrix.float()
+    return torch.lerp(rows[low], rows[(low + 1).clamp(max=last)], (at - low)[:, None])
 
 
 @lru_cache(maxsize=16)

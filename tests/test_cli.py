@@ -84,8 +84,8 @@ class FakeApi:
 
     calls: dict[str, dict[str, Any]] = field(default_factory=dict)
 
-    def load_base(self, name: str, *, device: str | None = None, tiles: int | None = None) -> types.SimpleNamespace:
-        self.calls["load_base"] = {"name": name, "device": device, "tiles": tiles}
+    def load_base(self, name: str, **options: Any) -> types.SimpleNamespace:
+        self.calls["load_base"] = {"name": name, **options}
         return types.SimpleNamespace(
             name="embedded", fingerprint="f" * 64, config=BaseConfig(), fit_defaults=FitConfig(iterations=7)
         )
@@ -206,9 +206,16 @@ def test_personalize_hands_every_option_on(api: FakeApi) -> None:
         ),
         *("--base", "mine.yaml", "--device", "cuda:1", "--tiles", "4", "--seed", "3", "--label", "2"),
         *("--category", "dog", "--mask-orientation", "raw", "--alpha", "0.2", "--competitors", "bank"),
-        *("--learning-rate", "0.01"),
+        *("--learning-rate", "0.01", "--weights", "san.pth", "--dtype", "bfloat16", "--offline"),
     )
-    assert api.calls["load_base"] == {"name": "mine.yaml", "device": "cuda:1", "tiles": 4}
+    assert api.calls["load_base"] == {
+        "name": "mine.yaml",
+        "device": "cuda:1",
+        "tiles": 4,
+        "weights": Path("san.pth"),
+        "dtype": "bfloat16",
+        "offline": True,
+    }
     assert api.calls["load_shots"] == {
         "source": Path("album.json"),
         "count": None,
@@ -231,8 +238,9 @@ def test_personalize_does_without_the_cache_when_told_to(api: FakeApi) -> None:
 
 def test_personalize_names_the_base_that_the_concept_needs_next() -> None:
     arguments = ("personalize", "--concept", "Rex", "--images", "x")
-    told = run(*arguments, "--base", "my base.yaml", "--tiles", "4").stdout.splitlines()[-1]
-    assert told.endswith("--words Rex --out out --base 'my base.yaml' --tiles 4")
+    settings = ("--tiles", "4", "--weights", "san.pth", "--dtype", "float16")
+    told = run(*arguments, "--base", "my base.yaml", *settings).stdout.splitlines()[-1]
+    assert told.endswith("--words Rex --out out --base 'my base.yaml' --tiles 4 --weights san.pth --dtype float16")
 
 
 def test_personalize_starts_from_a_preset(api: FakeApi) -> None:
@@ -499,7 +507,22 @@ def test_doctor_is_content_here(private_cache: Path) -> None:
     facts = {row["what"]: row for row in json.loads(run("doctor", "--json").stdout)}
     assert all(row["fine"] for row in facts.values())
     assert facts["demo albums"]["found"] == "my_bird, my_mug"
+    assert facts["weights san_vit_b_16"]["mend"] == "ovss-personal weights pull san_vit_b_16"
     assert list(private_cache.iterdir()) == [], "the probe stays behind"
+
+
+def test_doctor_knows_the_weights_that_are_here(monkeypatch: pytest.MonkeyPatch, private_cache: Path) -> None:
+    monkeypatch.setattr("ovss_personal.bases.EXTRAS", {"san_vit_b_16": ("san", "no_such_module")})
+    monkeypatch.setenv("OVSS_PERSONAL_WEIGHTS", ".")
+    Path("san_vit_b_16.pth").write_bytes(b"weights")
+    result = run("doctor")
+    assert "ok       weights san_vit_b_16: san_vit_b_16.pth\n" in result.stdout
+    assert "ok       weights san_vit_large_14: not downloaded\n         get it with: ovss-personal" in result.stdout
+    assert "no_such_module is not installed\n         get it with: pip install 'ovss-personal[san]'" in result.stdout
+    record = private_cache / "weights/san_vit_large_14/san_vit_large_14.pth.sha256"
+    record.parent.mkdir(parents=True)
+    record.write_text("?")
+    assert "MISSING  weights san_vit_large_14" in run("doctor", code=4).stdout
 
 
 def test_doctor_says_what_is_missing_and_how_to_mend_it(
@@ -626,6 +649,9 @@ VERBS = [
     ["demo"],
     ["bases"],
     ["doctor"],
+    ["weights", "list"],
+    ["weights", "pull"],
+    ["weights", "verify"],
     ["concepts", "list"],
     ["concepts", "show"],
     ["cache", "info"],

@@ -26,9 +26,16 @@ def test_shipped_yaml_spells_out_every_default() -> None:
     assert set(yaml.safe_load(path.read_text())) == {f.name for cls in (BaseConfig, FitConfig) for f in fields(cls)}
 
 
+@pytest.mark.parametrize("name", ["san_vit_b_16", "san_vit_large_14"])
+def test_the_yaml_of_san_is_the_paper_s(name: str) -> None:
+    path = REPOSITORY / "configs" / "bases" / f"{name}.yaml"
+    assert load_config(path) == (BaseConfig(base=name), FitConfig.preset("paper"))
+
+
 def test_what_is_left_out_keeps_its_default(tmp_path: Path) -> None:
     base, fit = load_config(write(tmp_path, "tiles: 9\nalpha: 0\nthreshold: 0.2\n"))
     assert base == BaseConfig(tiles=9)
+    assert (base.dtype, base.offline) == ("float32", False)
     assert fit == FitConfig(alpha=0.0, threshold=0.2)
     assert type(fit.alpha) is float
 
@@ -81,7 +88,10 @@ def test_fit_values_out_of_type_or_range(settings: dict[str, Any], message: str)
     assert str(caught.value).startswith(message)
 
 
-@pytest.mark.parametrize("settings", [{"tiles": -1}, {"device": " "}, {"base": ""}, {"weights": 3}, {"tiles": False}])
+@pytest.mark.parametrize(
+    "settings",
+    [{"tiles": -1}, {"device": " "}, {"base": ""}, {"weights": 3}, {"tiles": False}, {"dtype": "half"}, {"offline": 1}],
+)
 def test_base_values_out_of_type_or_range(settings: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=f"^{next(iter(settings))} must be"):
         BaseConfig(**settings)

@@ -15,8 +15,8 @@ seeds = st.integers(0, 2**16)
 
 
 def whole(height: int, width: int) -> Canvas:
-    """An image that fills its canvas."""
-    return Canvas((height, width), (64, 64), (64, 64))
+    """An image that fills its canvas, pixel by pixel."""
+    return Canvas((height, width), (height, width), (height, width))
 
 
 def box(height: int, width: int, rows: slice, columns: slice) -> BoolMask:
@@ -34,20 +34,20 @@ def test_bands_of_rows_equal_torch_s_interpolation(height: int, width: int, seed
     assert torch.allclose(torch.cat(bands, 1), expected, atol=1e-5)
 
 
-@given(seed=seeds, band=st.integers(1, 17))
-def test_padding_falls_away(seed: int, band: int) -> None:
-    # 30 x 40, resized to 24 x 32, padded to 32 x 32: at the image's scale the canvas is 40 x 40.
-    masks = torch.randn(2, 8, 8, generator=torch.Generator().manual_seed(seed))
-    expected = F.interpolate(masks[None], (40, 40), mode="bilinear", align_corners=False)[0, :, :30]
-    canvas = Canvas((30, 40), (24, 32), (32, 32))
-    bands = [mask_rows(masks, canvas, at, min(at + band, 30)) for at in range(0, 30, band)]
+@given(height=sides, width=sides, seed=seeds, band=st.integers(1, 17))
+def test_to_the_canvas_cropped_and_to_the_image(height: int, width: int, seed: int, band: int) -> None:
+    masks = torch.randn(2, 8, 6, generator=torch.Generator().manual_seed(seed))
+    on_canvas = F.interpolate(masks[None], (32, 48), mode="bilinear", align_corners=False)[:, :, :24, :40]
+    expected = F.interpolate(on_canvas, (height, width), mode="bilinear", align_corners=False)[0]
+    canvas = Canvas((height, width), (24, 40), (32, 48))
+    bands = [mask_rows(masks, canvas, at, min(at + band, height)) for at in range(0, height, band)]
     assert torch.allclose(torch.cat(bands, 1), expected, atol=1e-5)
 
 
 def test_enlarging_by_two_by_hand() -> None:
     # Centres of the four rows lie at -1/4, 1/4, 3/4 and 5/4 cells from the first cell's.
     masks = torch.tensor([[[0.0], [1.0]]])
-    rows = mask_rows(masks, Canvas((4, 1), (2, 1), (2, 1)), 0, 4)
+    rows = mask_rows(masks, Canvas((4, 1), (4, 1), (4, 1)), 0, 4)
     assert rows.flatten().tolist() == [0.0, 0.25, 0.75, 1.0]
 
 

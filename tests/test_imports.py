@@ -21,7 +21,7 @@ LAYERS = [
     {"api"},
     {"personal", "bases", "composites"},
     {"io", "cache", "vocabulary"},
-    {"label_map", "grid"},
+    {"label_map", "tiles", "grid"},
     {"structures"},
     {"overlay", "config", "errors"},
 ]
@@ -90,7 +90,8 @@ def test_help_answers_in_half_a_second(command: str) -> None:
     assert min(seconds) < 0.5
 
 
-def test_the_demo_albums_are_found_where_they_are_installed() -> None:
+def test_the_data_packages_are_found_where_they_are_installed() -> None:
     from importlib.resources import files
 
     assert files("ovss_personal.demo_data").is_dir()
+    assert (files("ovss_personal.third_party") / "san" / "san_vit_b_16.keys.tsv").is_file()

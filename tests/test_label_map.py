@@ -81,7 +81,7 @@ def test_bands_equal_the_formula(seed: int, band: int) -> None:
     )
     image = np.zeros((9, 13, 3), np.uint8)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "BAND_BYTES", band * 13 * 5 * 4)
+        patch.setattr(module, "STEP_BYTES", band * 256 * 5 * 4)
         found = label_map(scored, canvas, image, ("a", "b", "c"), ("mine", "yours"))
     weights = mask_rows(scored.masks, canvas, 0, 9).sigmoid().double().numpy()  # (5, 9, 13)
     words = np.einsum("nv,nhw->vhw", scored.words.numpy(), weights)

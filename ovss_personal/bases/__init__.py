@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 import difflib
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from ovss_personal.config import BaseConfig, FitConfig, load_config
+from ovss_personal.config import BaseConfig, Dtype, FitConfig, load_config
 from ovss_personal.errors import UsageError
 
 if TYPE_CHECKING:
@@ -21,22 +22,36 @@ BASES = {
         "EmbeddedBase",
         "small, runs anywhere from PyPI alone; objects, not stuff",
     ),
+    "san_vit_b_16": ("ovss_personal.bases.san.base", "SanViTB16", "SAN, ViT-B/16; objects and stuff; a download"),
+    "san_vit_large_14": ("ovss_personal.bases.san.base", "SanViTLarge14", "SAN, ViT-L/14; slower, better; a download"),
 }
 
+# Name -> (the extra that installs what the base needs beside the program, a module of that).
+EXTRAS = {"san_vit_b_16": ("san", "open_clip"), "san_vit_large_14": ("san", "open_clip")}
 
-def load_base(name_or_yaml: str | Path = "embedded", *, device: str | None = None, tiles: int | None = None) -> Base:
+
+def load_base(
+    name_or_yaml: str | Path = "embedded",
+    *,
+    device: str | None = None,
+    tiles: int | None = None,
+    weights: str | Path | None = None,
+    dtype: Dtype | None = None,
+    offline: bool | None = None,
+) -> Base:
     """Load a frozen base by name, or from a YAML of settings.
 
     Args:
         name_or_yaml: a key of `BASES`, or the path of a YAML (see `configs/bases/`). In a YAML, `base` may also be
             the dotted path of a class of your own, `package.module.Class`, called with (BaseConfig, FitConfig).
-        device: as torch names it; overrides the YAML.
-        tiles: overrides the YAML.
+        device: as torch names it; overrides the YAML, as do all that follow.
+        tiles, weights, dtype, offline: see `BaseConfig`.
 
     Raises:
-        UsageError: no base of that name, or the device is not there.
+        UsageError: no base of that name, the device is not there, or an extra is not installed.
         ConfigError: the YAML is broken.
         WeightsError: the weights are missing or corrupt.
+        ResourceError: the disk has no room for them.
     """
     text = str(name_or_yaml)
     if text.endswith((".yaml", ".yml")):
@@ -46,11 +61,21 @@ def load_base(name_or_yaml: str | Path = "embedded", *, device: str | None = Non
         config, fit_defaults = BaseConfig(base=text), None
     else:
         raise _unknown(text)
-    if device is not None:
-        config = dataclasses.replace(config, device=device)
-    if tiles is not None:
-        config = dataclasses.replace(config, tiles=tiles)
+    given: dict[str, Any] = {
+        "device": device,
+        "tiles": tiles,
+        "weights": None if weights is None else str(weights),
+        "dtype": dtype,
+        "offline": offline,
+    }
+    config = dataclasses.replace(config, **{name: value for name, value in given.items() if value is not None})
     _check_device(config.device)
+    if not has_extra(config.base):
+        extra, module = EXTRAS[config.base]
+        raise UsageError(
+            f"the base '{config.base}' needs {module}, which is not installed.",
+            hint=f"pip install 'ovss-personal[{extra}]'",
+        )
     if config.base in BASES:
         module, cls, _ = BASES[config.base]
     elif "." in config.base:
@@ -63,6 +88,11 @@ def load_base(name_or_yaml: str | Path = "embedded", *, device: str | None = Non
         raise UsageError(f"the base '{config.base}' cannot be imported ({error}).") from error
     base: Base = factory(config, fit_defaults)
     return base
+
+
+def has_extra(name: str) -> bool:
+    """Whether what the base of that name needs beside the program is installed."""
+    return name not in EXTRAS or find_spec(EXTRAS[name][1]) is not None
 
 
 def _unknown(name: str) -> UsageError:

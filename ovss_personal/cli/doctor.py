@@ -29,7 +29,7 @@ _MIN_FREE = 1024**3  # bytes; the cache alone may take twice that, and evicts wh
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at: whether it is fine, what it is, and the command that mends it."""
+    """One thing that was looked at: whether it is fine, what it is, and the command that mends or adds it."""
 
     what: str
     fine: bool
@@ -53,7 +53,7 @@ def doctor(*, as_json: JsonFlag = False, debug: DebugFlag = False) -> None:
         for finding in findings:
             print(f"{'ok     ' if finding.fine else 'MISSING'}  {finding.what}: {finding.found}")
             if finding.mend:
-                print(f"         mend it with: {finding.mend}")
+                print(f"         {'get' if finding.fine else 'mend'} it with: {finding.mend}")
     if not all(finding.fine for finding in findings):
         raise typer.Exit(4)
 
@@ -63,7 +63,7 @@ def examine() -> list[Finding]:
     findings = [_python(), *map(_package, _PACKAGES)]
     for check in (_device, _base, _demo, _cache, _disk):
         findings.append(_guard(check))
-    return findings
+    return [*findings, *_extras(), *_weights()]
 
 
 def _guard(check: Callable[[], Finding]) -> Finding:
@@ -106,6 +106,37 @@ def _base() -> Finding:
     except OvssError as error:
         return Finding("base embedded", False, str(error), error.hint or _REINSTALL)
     return Finding("base embedded", True, f"loads, fingerprint {base.fingerprint[:12]}")
+
+
+def _extras() -> list[Finding]:
+    """Of each extra, whether it is installed; the program is whole without."""
+    from ovss_personal.bases import EXTRAS, has_extra
+
+    findings = {}
+    for base, (extra, module) in EXTRAS.items():
+        there = has_extra(base)
+        found = f"{module} is {'' if there else 'not '}installed"
+        mend = None if there else f"pip install 'ovss-personal[{extra}]'"
+        findings[extra] = Finding(f"extra {extra}", True, found, mend)
+    return list(findings.values())
+
+
+def _weights() -> list[Finding]:
+    """Of each base with weights to download, whether they are here; the program is whole without."""
+    from ovss_personal.bases.weights import WEIGHTS, locate
+    from ovss_personal.errors import OvssError
+
+    findings = []
+    for name, spec in WEIGHTS.items():
+        what, pull = f"weights {name}", f"ovss-personal weights pull {name}"
+        try:
+            path = locate(spec)
+        except OvssError as error:
+            findings.append(Finding(what, False, str(error), error.hint))
+            continue
+        missing = path is None
+        findings.append(Finding(what, True, "not downloaded" if missing else str(path), pull if missing else None))
+    return findings
 
 
 def _demo() -> Finding:

@@ -14,8 +14,11 @@ from ovss_personal.cli.shell import (
     Device,
     JsonFlag,
     NoCache,
+    Offline,
     Overwrite,
+    Precision,
     Tiles,
+    WeightsFile,
     new_app,
     print_json,
     verb,
@@ -71,6 +74,9 @@ def evaluate(
     base: Base = DEFAULT_BASE,
     device: Device = None,
     tiles: Tiles = None,
+    weights: WeightsFile = None,
+    dtype: Precision = None,
+    offline: Offline = False,
     shots: Annotated[str, typer.Option(help="From how many photos to learn, by comma.")] = "1,3,5",
     methods: Annotated[
         list[str] | None, typer.Option(help='A method, e.g. "text only"; may be repeated. All if left out.')
@@ -97,7 +103,7 @@ def evaluate(
 
     benchmark = read_manifest(manifest)
     counts = _counts(shots, benchmark)
-    segmenter = api.load_base(base, device=device, tiles=tiles)
+    segmenter = api.load_base(base, device=device, tiles=tiles, weights=weights, dtype=dtype, offline=offline or None)
     chosen = _chosen(methods or [], known_methods(segmenter.fit_defaults))
     cache = None if no_cache else ProposalCache()
     results = runner.evaluate(segmenter, benchmark, chosen, counts, out, cache)

@@ -20,8 +20,11 @@ from ovss_personal.cli.shell import (
     Label,
     MaskOrientation,
     NoCache,
+    Offline,
     Overwrite,
+    Precision,
     Tiles,
+    WeightsFile,
     note,
     print_json,
     progress_bar,
@@ -68,6 +71,9 @@ def personalize(
     seed: Annotated[int | None, typer.Option(help="Of the choice of shots and of the fit.")] = None,
     device: Device = None,
     tiles: Tiles = None,
+    weights: WeightsFile = None,
+    dtype: Precision = None,
+    offline: Offline = False,
     no_cache: NoCache = False,
     push_to_hub: Annotated[str | None, typer.Option(help="Then upload it to this repository, e.g. me/my-bird.")] = None,
     as_json: JsonFlag = False,
@@ -91,7 +97,7 @@ def personalize(
         ignore=ignore,
         mask_orientation=mask_orientation,
     )
-    segmenter = api.load_base(base, device=device, tiles=tiles)
+    segmenter = api.load_base(base, device=device, tiles=tiles, weights=weights, dtype=dtype, offline=offline or None)
     config = segmenter.fit_defaults if preset is None else FitConfig.preset(preset)
     given: dict[str, Any] = {
         "alpha": alpha,
@@ -124,7 +130,8 @@ def personalize(
     following = ["segment", "PHOTO", "--concept", str(folder), "--words", learned.class_name, "--out", "out"]
     # A concept fits no base but the one it was learned on, with the same settings.
     following += [] if base == DEFAULT_BASE else ["--base", base]
-    following += [] if tiles is None else ["--tiles", str(tiles)]
+    settings = {"--tiles": tiles, "--weights": weights, "--dtype": dtype}
+    following += [str(part) for pair in settings.items() if pair[1] is not None for part in pair]
     print(f"next: ovss-personal {shlex.join(following)}")
 
 

@@ -18,8 +18,11 @@ from ovss_personal.cli.shell import (
     Device,
     JsonFlag,
     NoCache,
+    Offline,
     Overwrite,
+    Precision,
     Tiles,
+    WeightsFile,
     print_error,
     print_json,
     progress_bar,
@@ -59,6 +62,9 @@ def segment(
     base: Base = DEFAULT_BASE,
     device: Device = None,
     tiles: Tiles = None,
+    weights: WeightsFile = None,
+    dtype: Precision = None,
+    offline: Offline = False,
     no_cache: NoCache = False,
     as_json: JsonFlag = False,
     debug: DebugFlag = False,
@@ -82,7 +88,7 @@ def segment(
     targets = _plan(sources, [item.name for item in concepts], out)
     result_file = out / "result.json"
     _check_free(out, overwrite)
-    segmenter = api.load_base(base, device=device, tiles=tiles)
+    segmenter = api.load_base(base, device=device, tiles=tiles, weights=weights, dtype=dtype, offline=offline or None)
     cache = None if no_cache else ProposalCache()
     done: list[dict[str, Any]] = []
     failed: list[dict[str, Any]] = []

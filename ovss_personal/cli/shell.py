@@ -14,10 +14,12 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
+from ovss_personal.config import Dtype
 from ovss_personal.errors import OvssError, OvssWarning, ResourceError, UsageError
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
@@ -28,6 +30,13 @@ Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, …; the ba
 Tiles = Annotated[
     int | None,
     typer.Option(min=0, help="Overlapping crops to look at as well: finds small objects, takes longer."),
+]
+WeightsFile = Annotated[
+    Path | None, typer.Option("--weights", help="Read the base's weights from here, not from where they are kept.")
+]
+Precision = Annotated[Dtype | None, typer.Option("--dtype", help="Precision of the base; the base's own if left out.")]
+Offline = Annotated[
+    bool, typer.Option("--offline", help="Open no connection, even if weights have to be downloaded first.")
 ]
 Label = Annotated[int | None, typer.Option(help="The object's value in masks of several labels.")]
 Category = Annotated[str | None, typer.Option(help="The object's category in a COCO or LabelMe JSON.")]

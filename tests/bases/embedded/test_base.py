@@ -18,7 +18,7 @@ from ovss_personal.structures import Canvas, Proposals, RGBImage
 def test_one_look_gives_100_proposals(embedded: EmbeddedBase, seen: Proposals) -> None:
     assert seen.masks.shape == (embedded.num_proposals, 128, 128) == (100, 128, 128)
     assert seen.embeddings.shape == (100, embedded.dim) and seen.features.shape == (embedded.dim, 16, 16)
-    assert seen.canvas == Canvas((120, 160), (512, 512), (512, 512))
+    assert seen.canvas == Canvas((120, 160), (120, 160), (120, 160))
     assert torch.allclose(seen.embeddings.norm(dim=1), torch.ones(100), atol=1e-4)
     assert seen.masks.abs().max() <= 12
     for tensor in (seen.masks, seen.embeddings, seen.features):

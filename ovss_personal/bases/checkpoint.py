@@ -1,0 +1,120 @@
+"""A checkpoint that somebody published: read as tensors alone, held to its manifest, written as safetensors."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import re
+import warnings
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ovss_personal.errors import WeightsError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_TYPE_NAMES = {"float32": "F32", "float16": "F16", "bfloat16": "BF16", "int64": "I64"}
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a checkpoint must hold.
+
+    Attributes:
+        tensors: name -> shape and number type, as "240x3x16x16 float32" or "scalar float32".
+        constants: names of tensors that may be there too and are of no use.
+    """
+
+    tensors: Mapping[str, str]
+    constants: frozenset[str]
+
+    def differences(self, tensors: Mapping[str, Tensor]) -> list[str]:
+        """A clause for each tensor that is missing, of another shape or type, or not in the manifest."""
+        clauses = []
+        for name, expected in self.tensors.items():
+            found = _describe(tensors[name]) if name in tensors else "missing"
+            if found != expected:
+                clauses.append(f"{name} is {found}, not {expected}")
+        unknown = tensors.keys() - self.tensors.keys() - self.constants
+        return clauses + [f"{name} is not known" for name in sorted(unknown)]
+
+
+def read_manifest(path: Path) -> Manifest:
+    """The manifest in a TSV of key, shape, dtype and, where some are constants, state; `#` begins a comment."""
+    with open(path, encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader((line for line in stream if not line.startswith("#")), delimiter="\t"))
+    return Manifest(
+        tensors={row["key"]: f"{row['shape']} {row['dtype']}" for row in rows if row.get("state") != "const"},
+        constants=frozenset(row["key"] for row in rows if row.get("state") == "const"),
+    )
+
+
+def read_checkpoint(path: Path) -> dict[str, Tensor]:
+    """The state dict in a PyTorch checkpoint: all of the file, or what is under its key `model`. Runs no code of it.
+
+    The tensors stay in the file until they are used.
+
+    Raises:
+        WeightsError: the file is cut off, is no checkpoint, or holds anything that could be code.
+    """
+    import torch
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of unusual pickles, which are either read or refused
+            held = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+    except MemoryError:
+        raise
+    except Exception as error:  # a damaged pickle fails in any way there is
+        asked = re.search(r"GLOBAL (\S+)", str(error))
+        if asked:
+            message = f"wants '{asked[1]}' to be run, which tensors do not need; it was not loaded."
+        else:
+            message = "is cut off, or is no PyTorch checkpoint that holds tensors alone."
+        raise WeightsError(message, path=path, hint="Fetch it again from where it was published.") from error
+    state = held.get("model", held) if isinstance(held, dict) else held
+    if not isinstance(state, dict) or not all(
+        isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in state.items()
+    ):
+        raise WeightsError("holds no state dict, neither as a whole nor under 'model'.", path=path)
+    return state
+
+
+def write_safetensors(path: Path, tensors: Mapping[str, Tensor]) -> str:
+    """Write a safetensors file, a tensor at a time; returns the sha256 of its bytes.
+
+    By hand, since the library's `save_file` makes a full disk an error of its own and the file unreadable for others,
+    and its `save` needs the memory of the tensors twice.
+    """
+    import torch
+
+    header, end = {}, 0
+    for name, tensor in tensors.items():
+        begin, end = end, end + tensor.nbytes
+        kind = _TYPE_NAMES[_type_name(tensor)]
+        header[name] = {"dtype": kind, "shape": list(tensor.shape), "data_offsets": [begin, end]}
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # the data begins at a multiple of 8
+    digest = hashlib.sha256()
+    with open(path, "wb") as stream:
+        for chunk in (len(text).to_bytes(8, "little"), text):
+            digest.update(chunk)
+            stream.write(chunk)
+        for tensor in tensors.values():
+            data = tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data
+            digest.update(data)
+            stream.write(data)
+    return digest.hexdigest()
+
+
+def _describe(tensor: Tensor) -> str:
+    return f"{'x'.join(map(str, tensor.shape)) or 'scalar'} {_type_name(tensor)}"
+
+
+def _type_name(tensor: Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")

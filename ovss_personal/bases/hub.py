@@ -1,0 +1,125 @@
+"""A file of the Hugging Face hub, downloaded so that an interrupted download goes on where it stopped.
+
+`hf_hub_download` begins anew in every process, so only the steps that it is made of are used here. All settings of
+huggingface_hub (HF_ENDPOINT, HF_TOKEN, timeouts, proxies) count as they do there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from ovss_personal.errors import WeightsError
+from ovss_personal.io.files import write_errors
+
+
+class HubFile(NamedTuple):
+    """One version of a file on the hub.
+
+    Attributes:
+        name: in its repository.
+        url: of this very version.
+        etag: what the hub tells versions apart by.
+        bytes: its size, if the hub says it.
+    """
+
+    name: str
+    url: str
+    etag: str
+    bytes: int | None
+
+    @property
+    def sha256(self) -> str | None:
+        """The checksum that the hub itself states, as it does of large files."""
+        return self.etag if re.fullmatch(r"[0-9a-f]{64}", self.etag) else None
+
+
+def is_offline() -> bool:
+    """Whether the user's environment forbids connections to the hub (HF_HUB_OFFLINE)."""
+    from huggingface_hub import constants
+
+    return bool(constants.HF_HUB_OFFLINE)
+
+
+def look_up(repo: str, revision: str, name: str) -> HubFile:
+    """Ask the hub for the version of a file that a branch, tag or commit has now.
+
+    Raises:
+        WeightsError: there is no such file, or the hub does not answer.
+    """
+    from huggingface_hub import get_hf_file_metadata, hf_hub_url
+
+    url = hf_hub_url(repo, name, revision=revision)
+    try:
+        found = get_hf_file_metadata(url)
+    except Exception as error:
+        raise _failed(url, error) from error
+    pinned = hf_hub_url(repo, name, revision=found.commit_hash or revision)
+    return HubFile(name, pinned, found.etag or "", found.size)
+
+
+def download(file: HubFile, folder: Path) -> Path:
+    """Fetch a file into `folder`, going on from what an earlier attempt left; returns the hidden `.part` it is in.
+
+    On a terminal, huggingface_hub draws its progress bar.
+
+    Raises:
+        WeightsError: the connection was lost for good; what has come is kept.
+        ResourceError: the disk is full; nothing is kept.
+        OutputError: the folder cannot be written.
+    """
+    from huggingface_hub.file_download import http_get
+    from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
+
+    version = hashlib.sha256(file.etag.encode()).hexdigest()[:16]
+    part = folder / f".{file.name}.{version}.part"
+    with write_errors(part):
+        folder.mkdir(parents=True, exist_ok=True)
+        for other in folder.glob(f".{file.name}.*.part"):
+            if other != part:  # begun on a version that the hub no longer has
+                other.unlink()
+        try:
+            with _quiet("huggingface_hub.file_download"), open(part, "ab") as stream:
+                http_get(
+                    file.url,
+                    stream,
+                    resume_size=stream.tell(),
+                    headers=build_hf_headers(),
+                    expected_size=file.bytes,
+                    displayed_filename=file.name,
+                )
+                stream.flush()
+                os.fsync(stream.fileno())
+        except Exception as error:
+            if isinstance(error, OSError) and error.errno is not None:  # the file system's: the network's have none
+                part.unlink(missing_ok=True)
+                raise
+            raise _failed(file.url, error) from error
+    return part
+
+
+@contextmanager
+def _quiet(name: str) -> Iterator[None]:
+    """Keeps a logger from telling of every attempt: if the last one fails, that is an error of ours."""
+    logger = logging.getLogger(name)
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+def _failed(url: str, error: Exception) -> WeightsError:
+    reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+    return WeightsError(
+        f"could not be downloaded ({reason}).",
+        path=url,
+        hint="Check the network and run it again, or fetch the file yourself and pass --weights FILE.",
+    )

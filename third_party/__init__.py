@@ -1,0 +1,1 @@
+"""What is known of the checkpoints that others published; none of their code."""
