@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -33,7 +34,7 @@ def coverage(mask: BoolMask, canvas: Canvas, size: tuple[int, int]) -> Tensor:
     height, width = canvas.original
     down = _overlap(height, _span(canvas, size[0], 0), size[0])
     across = _overlap(width, _span(canvas, size[1], 1), size[1])
-    return down @ torch.from_numpy(mask).float() @ across.T
+    return down @ torch.from_numpy(mask.astype(np.float32)) @ across.T
 
 
 def to_grid(mask: BoolMask, canvas: Canvas, size: tuple[int, int]) -> Tensor:

@@ -1,0 +1,216 @@
+"""ODISE as a base: the label and the caption model, and a reduced network without training for tests."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor, nn
+
+from ovss_personal.bases.odise.checkpoints import ODISE, OWN_WORDS, Checkpoints, read_checkpoints
+from ovss_personal.bases.odise.clip import FrozenClip, build_clip
+from ovss_personal.bases.odise.clip_branch import probe, visible_patches
+from ovss_personal.bases.odise.decoder import QUERIES
+from ovss_personal.bases.odise.dense import clip_cells, diffusion_cells
+from ovss_personal.bases.odise.diffusion import build_text_encoder, build_unet, build_vae, empty_caption
+from ovss_personal.bases.odise.ensemble import CAPTION, LABEL, ensemble
+from ovss_personal.bases.odise.extractor import Extractor
+from ovss_personal.bases.odise.heads import CategoryHead, cosine_logits
+from ovss_personal.bases.odise.joint import JointSpace
+from ovss_personal.bases.odise.network import Network, Seen, Trained, load_strictly, pad, padded_size, resized_size
+from ovss_personal.bases.odise.pixel_decoder import WIDTH
+from ovss_personal.bases.odise.seeded import seeded_like
+from ovss_personal.bases.odise.sizes import FULL, TINY, Size
+from ovss_personal.bases.odise.vocabulary import plain, seen_words
+from ovss_personal.config import BaseConfig, Competitors, FitConfig
+from ovss_personal.errors import UsageError, WeightsError
+from ovss_personal.structures import BaseTraits, Canvas, Proposals, RGBImage
+
+PHOTO = "a photo of a {}."
+FEATURE_STRIDE = 32  # of the grid of eq. 6
+VisualFeatures = Literal["both", "diffusion", "clip"]
+
+
+class OdiseLabel:
+    """The model trained on COCO's panoptic labels (`Base` protocol). Of the settings, `weights` names the folder that
+    `checkpoints` describes.
+
+    Embeddings and words live in the joint space of `joint`: 256 trained numbers beside 768 of mask-pooled CLIP. A
+    personal word is one of them, so it takes part in both halves of the ensemble, as a word that training has not
+    seen; through the trained half it also takes part in whether a proposal is anything at all.
+
+    Attributes:
+        visual: which half of the joint space the visual embedding of eq. 6 fills: Stable Diffusion's features on
+            their way to words, CLIP's, or both.
+
+    Raises:
+        WeightsError: weights are missing, corrupt, or of another model.
+    """
+
+    name = "odise_label"
+    extra_words: tuple[str, ...] = ()
+    num_proposals = QUERIES
+    labels: ClassVar[bool] = True
+    size: ClassVar[Size] = FULL
+    visual: ClassVar[VisualFeatures] = "both"
+
+    def __init__(self, config: BaseConfig | None = None, fit_defaults: FitConfig | None = None) -> None:
+        self.config = config or BaseConfig(base=self.name)
+        # The paper's values for ODISE on FSS-1000; configs/bases/ has those for CUB-200 and ADE20K.
+        self.fit_defaults = fit_defaults or replace(FitConfig.preset("paper"), learning_rate=2e-3)
+        self.device = torch.device(self.config.device)
+        folder = Path(self.config.weights) if self.config.weights else None
+        own_words = folder / OWN_WORDS if folder is not None and (folder / OWN_WORDS).exists() else None
+        self.seen = seen_words(own_words)
+        self.network, weights_sha256 = self._load(folder)
+        self.dim = WIDTH + self.size.clip_dim
+        self.space = JointSpace(
+            trained_scale=self.network.trained.sem_seg_head.predictor.logit_scale.item(),
+            clip_scale=self.network.clip.logit_scale,
+            shares=LABEL if self.labels else CAPTION,
+        )
+        head = self.network.trained.head
+        self.null = head.null().cpu() if isinstance(head, CategoryHead) else None
+        self.traits = BaseTraits(logit_scale=self.space.scale, void=self._void(), positives="bipartite")
+        self._rows: dict[str, Tensor] = {}
+        self._seen_rows: set[bytes] = set()
+        settings = (weights_sha256, str(self.size), str(self.space), self.visual, str(FEATURE_STRIDE))
+        self.fingerprint = hashlib.sha256("\n".join((*settings, *sorted(self.seen))).encode()).hexdigest()
+
+    def _load(self, folder: Path | None) -> tuple[Network, str]:
+        """The network with its weights, and what their fingerprint is made from."""
+        if folder is None:
+            raise WeightsError(
+                f"the weights of {self.name} do not come with the program.",
+                hint=f"set 'weights' to a folder that holds {ODISE[self.labels]}, Stable Diffusion 1.3 and CLIP.",
+            )
+        files = read_checkpoints(folder, self.labels, self.size.context)
+        try:
+            return assemble(self.size, self.labels, files).to(self.device), files.sha256
+        except ValueError as error:
+            raise WeightsError(f"does not hold this base's tensors: {error}.", path=folder) from error
+
+    @torch.no_grad()
+    def _void(self) -> Tensor | None:
+        """(1, D): the null embedding, and CLIP's of no words, which it once started as."""
+        return None if self.null is None else self.space.join(self.null, self.network.clip.text([""]).cpu())
+
+    @torch.no_grad()
+    def encode(self, words: Sequence[str]) -> Tensor:
+        for word in words:
+            if word not in self._rows:
+                self._rows[word] = self._row(word)
+                if plain(word) in self.seen:
+                    self._seen_rows.add(_bytes(self._rows[word]))
+        return torch.stack([self._rows[word] for word in words]) if words else torch.zeros(0, self.dim)
+
+    def _row(self, word: str) -> Tensor:
+        """(D,) of one word; in a batch of several its last bits would depend on the others."""
+        sentences = [PHOTO.format(word), word] if self.labels else [PHOTO.format(word)]
+        text = self.network.clip.text(sentences)
+        return self.space.join(self.network.trained.head.embed(text[-1:]), text[:1])[0].cpu()
+
+    def competitors(self, class_name: str, kind: Competitors) -> Tensor:
+        if kind != "none":
+            raise UsageError(f"{self.name} has no hidden competitors ({kind}).", hint="set 'competitors' to none.")
+        return torch.zeros(0, self.dim)
+
+    @torch.no_grad()
+    def propose(self, images: Sequence[RGBImage]) -> list[Proposals]:
+        return [self._propose(image) for image in images]
+
+    def _propose(self, image: RGBImage) -> Proposals:
+        height, width = resized_size(image.shape[0], image.shape[1], self.size.short_edge, self.size.long_edge)
+        resized = Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR)
+        pixels = torch.from_numpy(np.array(resized)).to(self.device).permute(2, 0, 1)[None] / 255
+        canvas = Canvas(image.shape[:2], (height, width), padded_size(height, width))
+        seen = self.network(pad(pixels))
+        visible = visible_patches(seen.masks, self.network.clip.side)
+        each_patch = torch.eye(visible.shape[2], dtype=torch.bool, device=self.device)[None]
+        # CLIP sees the image without its padding and the masks with it, as it did when ODISE was published.
+        probes = probe(self.network.clip, pixels, torch.cat((visible, each_patch), 1))[0]
+        embeddings = self.space.join(seen.embeddings[0], probes[:QUERIES])
+        classes = self.network.trained.sem_seg_head.predictor.class_embed
+        extras = {} if classes is None else {"object": classes(seen.queries[0]).softmax(1)[:, 0].cpu()}
+        features = self._features(seen, probes[QUERIES:], canvas)
+        return Proposals(seen.masks[0].cpu(), embeddings.cpu(), features.cpu(), canvas, extras)
+
+    def _features(self, seen: Seen, patches: Tensor, canvas: Canvas) -> Tensor:
+        size = (canvas.padded[0] // FEATURE_STRIDE, canvas.padded[1] // FEATURE_STRIDE)
+        diffusion = diffusion_cells(seen, self.network.trained.sem_seg_head.predictor.post_mask_embed, size)
+        clip = clip_cells(patches, canvas, size)
+        if self.visual == "diffusion":
+            clip = torch.zeros_like(clip)
+        elif self.visual == "clip":
+            diffusion = torch.zeros_like(diffusion)
+        joined = self.space.join(diffusion.flatten(1).T, clip.flatten(1).T)
+        return F.normalize(joined, dim=1).T.reshape(-1, *size)
+
+    def word_scores(self, proposals: Proposals, text: Tensor) -> Tensor:
+        """The geometric ensemble of both halves, times the probability of being an object."""
+        trained, clip = self.space.logits(proposals.embeddings, text)
+        seen = torch.tensor([_bytes(row) in self._seen_rows for row in text], dtype=torch.bool)
+        scores = ensemble(trained, clip, seen, self.space.shares).softmax(1)
+        return self._objectness(proposals, trained)[:, None] * scores
+
+    def _objectness(self, proposals: Proposals, trained: Tensor) -> Tensor:
+        """(N,) probability of being anything, from the null embedding or from the caption model's own say."""
+        if self.null is not None:
+            z = proposals.embeddings[:, :WIDTH]
+            null = cosine_logits(z, self.null, self.space.trained_scale)
+            return 1 - torch.cat((trained, null), 1).softmax(1)[:, -1]
+        objects = proposals.extras["object"]
+        # Of a concept's negative embedding no query speaks; it stands for all that is something else.
+        return torch.cat((objects, objects.new_ones(len(proposals.embeddings) - len(objects))))
+
+
+class OdiseCaption(OdiseLabel):
+    """The model trained on COCO's captions: no word for "nothing", but a probability of it for each proposal."""
+
+    name = "odise_caption"
+    labels = False
+
+
+class OdiseTiny(OdiseLabel):
+    """A reduced label model with seeded weights: it sees nothing in particular, and builds in seconds."""
+
+    name = "odise_tiny"
+    size = TINY
+
+    def _load(self, folder: Path | None) -> tuple[Network, str]:
+        return assemble(self.size, self.labels, None).to(self.device), "seeded"
+
+
+def assemble(size: Size, labels: bool, files: Checkpoints | None) -> Network:
+    """The network with the weights of `files`, or with seeded ones.
+
+    Raises:
+        ValueError: a tensor is missing or of another shape.
+    """
+
+    def filled(name: str, module: nn.Module) -> nn.Module:
+        tensors = seeded_like(module.state_dict(), f"{name}.") if files is None else getattr(files, name)
+        try:
+            load_strictly(module, tensors)
+        except ValueError as error:
+            raise ValueError(f"of the {name}, {error}") from None
+        return module
+
+    # Without memory until their weights are there; CLIP's networks hold buffers that are no weights.
+    with torch.device("meta"):
+        empty_unet, empty_vae, trained = build_unet(size), build_vae(size), Trained(size, labels)
+    unet, vae = filled("unet", empty_unet), filled("vae", empty_vae)
+    filled("trained", trained)
+    caption = empty_caption(filled("text", build_text_encoder(size)).eval())
+    return Network(trained, Extractor(unet, vae), FrozenClip(filled("clip", build_clip(size)), size), caption)
+
+
+def _bytes(row: Tensor) -> bytes:
+    return row.numpy().tobytes()

@@ -1,0 +1,148 @@
+"""The whole network: from an image in [0, 1] to masks and their embeddings, no word in sight."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ovss_personal.bases.odise.captioner import ImplicitCaptioner
+from ovss_personal.bases.odise.clip import FrozenClip
+from ovss_personal.bases.odise.decoder import MaskDecoder
+from ovss_personal.bases.odise.extractor import WINDOW, Extractor
+from ovss_personal.bases.odise.heads import CategoryHead, WordHead
+from ovss_personal.bases.odise.pixel_decoder import PixelDecoder
+from ovss_personal.bases.odise.pyramid import Bottleneck, sliding_pyramid, window_pyramid
+from ovss_personal.bases.odise.sizes import Size
+from ovss_personal.errors import OvssWarning
+
+
+class _Backbone(nn.Module):
+    def __init__(self, size: Size):
+        super().__init__()
+        self.feature_extractor = ImplicitCaptioner(size)
+        self.feature_projections = nn.ModuleList(nn.Sequential(Bottleneck(channels)) for channels in size.taps)
+
+
+class _MaskHead(nn.Module):
+    def __init__(self, objectness: bool):
+        super().__init__()
+        self.pixel_decoder = PixelDecoder()
+        self.predictor = MaskDecoder(objectness)
+
+
+class Trained(nn.Module):
+    """All that ODISE trained, under the names of its checkpoints; the forward pass is `Network`'s.
+
+    Args:
+        labels: the label model; otherwise the caption model.
+    """
+
+    def __init__(self, size: Size, labels: bool):
+        super().__init__()
+        self.backbone = _Backbone(size)
+        self.sem_seg_head = _MaskHead(objectness=not labels)
+        if labels:
+            self.category_head = CategoryHead(size.clip_dim)
+        else:
+            self.word_head = WordHead(size.clip_dim)
+
+    @property
+    def head(self) -> WordHead:
+        head = self.get_submodule("category_head" if hasattr(self, "category_head") else "word_head")
+        assert isinstance(head, WordHead)
+        return head
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the network makes of images, before any word.
+
+    Attributes:
+        masks: (B, 100, h, w) logits at stride 4.
+        queries: (B, 100, 256)
+        mask_features: (B, 256, h, w)
+        embeddings: (B, 100, 256), not normalised.
+    """
+
+    masks: Tensor
+    queries: Tensor
+    mask_features: Tensor
+    embeddings: Tensor
+
+
+@dataclass(frozen=True)
+class Network:
+    """The trained part and the frozen ones that it looks through.
+
+    Attributes:
+        empty: (1, 77, context) the empty caption (`diffusion.empty_caption`).
+    """
+
+    trained: Trained
+    extractor: Extractor
+    clip: FrozenClip
+    empty: Tensor
+
+    def __post_init__(self) -> None:
+        self.trained.eval().requires_grad_(False)
+
+    def to(self, device: torch.device) -> Network:
+        """The network on that device."""
+        for module in (self.trained, self.extractor.unet, self.extractor.vae, self.clip.model):
+            module.to(device)
+        return replace(self, empty=self.empty.to(device))
+
+    def __call__(self, images: Tensor) -> Seen:
+        """Shape: images (B, 3, H, W) in [0, 1], H and W multiples of 64."""
+        mask_head = self.trained.sem_seg_head
+        memory, features = mask_head.pixel_decoder(sliding_pyramid(images, self.look))
+        queries, masks = mask_head.predictor(memory, features)
+        return Seen(masks, queries, features, mask_head.predictor.embed(queries, masks, features))
+
+    def look(self, windows: Tensor) -> list[Tensor]:
+        """(B, 3, side, side) in [0, 1] -> their pyramid, s2 to s5. Each window has a caption of its own."""
+        backbone, side = self.trained.backbone, windows.shape[2]
+        images = windows
+        if side != WINDOW:
+            images = F.interpolate(windows, (WINDOW, WINDOW), mode="bicubic", align_corners=False, antialias=False)
+        view = self.clip.image(self.clip.prepare(images, "bicubic"))
+        context, time = backbone.feature_extractor(view, self.empty)
+        return window_pyramid(self.extractor(images, context, time), backbone.feature_projections, side)
+
+
+def resized_size(height: int, width: int, short: int, long: int) -> tuple[int, int]:
+    """(height, width) with the short edge brought to `short`, or the long one to `long` if it were longer."""
+    scale = short / min(height, width)
+    scale = min(scale, long / max(height, width))
+    return int(height * scale + 0.5), int(width * scale + 0.5)
+
+
+def padded_size(height: int, width: int, multiple: int = 64) -> tuple[int, int]:
+    return -(-height // multiple) * multiple, -(-width // multiple) * multiple
+
+
+def pad(images: Tensor) -> Tensor:
+    """(..., H, W) -> zeros at the right and bottom up to multiples of 64."""
+    height, width = padded_size(images.shape[-2], images.shape[-1])
+    return F.pad(images, (0, width - images.shape[-1], 0, height - images.shape[-2]))
+
+
+def load_strictly(module: nn.Module, tensors: dict[str, Tensor]) -> None:
+    """Put the tensors in the place of the module's own, as float32; any that it has no place for are warned of.
+
+    Raises:
+        ValueError: a tensor is missing or of another shape.
+    """
+    own = module.state_dict()
+    missing = [name for name in own if name not in tensors]
+    wrong = [name for name in own if name in tensors and own[name].shape != tensors[name].shape]
+    extra = [name for name in tensors if name not in own]
+    if missing or wrong:
+        raise ValueError(f"{len(missing)} missing, {len(wrong)} of another shape, the first '{(missing + wrong)[0]}'")
+    if extra:
+        warnings.warn(f"{len(extra)} tensors are of no use here, such as '{extra[0]}'.", OvssWarning, stacklevel=2)
+    module.load_state_dict({name: tensors[name].float() for name in own}, assign=True)

@@ -1,0 +1,174 @@
+"""Weights from files: the reduced network's, written as the published ones are, and everything that can be wrong."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import pickle
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from ovss_personal.bases.odise import checkpoints as module
+from ovss_personal.bases.odise.base import OdiseLabel, OdiseTiny
+from ovss_personal.bases.odise.checkpoints import clip_tensors, read_checkpoints, read_tensors, trained_tensors
+from ovss_personal.bases.odise.network import load_strictly
+from ovss_personal.bases.odise.sizes import TINY
+from ovss_personal.config import BaseConfig
+from ovss_personal.errors import OvssWarning, WeightsError
+
+MANIFEST = Path(__file__).parents[3] / "third_party" / "odise" / "odise_tiny_ldm.keys.tsv"
+State = dict[str, Tensor]
+
+
+@pytest.fixture
+def states() -> dict[str, State]:
+    """A tensor or two of each part."""
+    key = "down_blocks.0.attentions.0.transformer_blocks.0.attn2.to_k.weight"
+    return {
+        "unet": {key: torch.ones(2, TINY.context)},
+        "vae": {"decoder.mid_block.attentions.0.query.weight": torch.ones(2, 2)},
+        "text_encoder": {"text_model.final_layer_norm.bias": torch.ones(2)},
+        "trained": {"category_head.null_embed": torch.ones(1, 2), "criterion.empty_weight": torch.ones(2)},
+        "clip": {"logit_scale": torch.ones(())},
+    }
+
+
+@pytest.fixture
+def folder(states: dict[str, State], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder as a user has it, with the diffusers parts."""
+    monkeypatch.setitem(module.ODISE, True, "odise_label.pth")
+    for part, stem in module.FOLDERS.items():
+        (tmp_path / part).mkdir()
+        save_file(states[part], tmp_path / part / f"{stem}.safetensors")
+    torch.save({"model": states["trained"], "iteration": 3}, tmp_path / "odise_label.pth")
+    torch.save(states["clip"], tmp_path / module.CLIP)
+    return tmp_path
+
+
+def test_the_whole_reduced_network_from_its_files(
+    odise: OdiseTiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Written under the published names, read back, strictly loaded: it encodes the same words."""
+    unet, vae = odise.network.extractor.unet.state_dict(), odise.network.extractor.vae.state_dict()
+    with open(MANIFEST, encoding="utf-8") as file:
+        rows = list(csv.DictReader(file, delimiter="\t"))
+    parts = {"unet": unet, "vae": vae}
+    ldm = {}
+    for row in rows:
+        shape = [int(v) for v in row["shape"].split("x")]
+        source = parts.get(row["part"])
+        ldm[row["key"]] = torch.zeros(shape) if source is None else source[row["diffusers_key"]].reshape(shape)
+    monkeypatch.setitem(module.ODISE, True, "odise_label.pth")
+    torch.save({"state_dict": ldm}, tmp_path / "sd-v1-3.ckpt")
+    torch.save({"model": odise.network.trained.state_dict()}, tmp_path / "odise_label.pth")
+    torch.save(odise.network.clip.model.state_dict(), tmp_path / module.CLIP)
+    (tmp_path / module.OWN_WORDS).write_text("kitten\n")
+    monkeypatch.setattr(OdiseLabel, "size", TINY)
+    base = OdiseLabel(BaseConfig(base="odise_label", weights=str(tmp_path)))
+    assert torch.equal(base.encode(["bird", "kitten"]), odise.encode(["bird", "kitten"]))
+    assert "kitten" in base.seen and base.fingerprint != odise.fingerprint
+    for ours, theirs in ((base.network.extractor.unet, unet), (base.network.extractor.vae, vae)):
+        assert all(torch.equal(tensor, theirs[name]) for name, tensor in ours.state_dict().items())
+
+
+def test_a_folder_of_diffusers_is_read(folder: Path, states: dict[str, State]) -> None:
+    found = read_checkpoints(folder, True, TINY.context)
+    assert list(found.unet) == list(states["unet"]) and list(found.text) == ["final_layer_norm.bias"]
+    assert list(found.vae) == ["decoder.mid_block.attentions.0.to_q.weight"]
+    assert list(found.trained) == ["category_head.null_embed"] and list(found.clip) == ["logit_scale"]
+    before = found.sha256
+    save_file({"final_layer_norm.bias": torch.zeros(2)}, folder / "text_encoder" / "model.safetensors")
+    assert read_checkpoints(folder, True, TINY.context).sha256 != before
+
+
+def test_tensors_of_another_shape_are_the_folder_s_fault(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(OdiseLabel, "size", TINY)
+    with pytest.raises(WeightsError, match=r"of the unet, \d+ missing, 1 of another shape") as caught:
+        OdiseLabel(BaseConfig(base="odise_label", weights=str(folder)))
+    assert caught.value.path == str(folder) and caught.value.exit_code == 4 and "\n" not in caught.value.message
+
+
+def test_what_has_no_place_is_warned_of_and_what_is_missing_is_an_error() -> None:
+    linear = torch.nn.Linear(1, 1)
+    tensors = {"weight": torch.full((1, 1), 2.0), "bias": torch.ones(1), "more": torch.ones(1)}
+    with pytest.warns(OvssWarning, match="1 tensors are of no use here, such as 'more'"):
+        load_strictly(linear, {**tensors, "weight": tensors["weight"].half()})
+    assert linear.weight.item() == 2 and linear.weight.dtype == torch.float32
+    with pytest.raises(ValueError, match="1 missing, 0 of another shape, the first 'bias'"):
+        load_strictly(linear, {"weight": tensors["weight"]})
+
+
+@pytest.mark.parametrize("part", ["unet", "vae", "text_encoder"])
+def test_a_diffusers_folder_with_a_part_missing(folder: Path, part: str) -> None:
+    shutil.rmtree(folder / part)
+    with pytest.raises(WeightsError, match=f"has no {part}/"):
+        read_checkpoints(folder, True, TINY.context)
+
+
+def test_a_folder_without_stable_diffusion(folder: Path) -> None:
+    for part in module.FOLDERS:
+        shutil.rmtree(folder / part)
+    with pytest.raises(WeightsError, match=r"holds no Stable Diffusion 1\.3"):
+        read_checkpoints(folder, True, TINY.context)
+
+
+def test_stable_diffusion_2_is_not_1(folder: Path) -> None:
+    with pytest.raises(WeightsError, match="captions have 64 numbers a word, not 1024"):
+        read_checkpoints(folder, True, 1024)
+
+
+def test_a_checkpoint_whose_name_does_not_fit_its_bytes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    digest = hashlib.sha256((folder / "odise_label.pth").read_bytes()).hexdigest()
+    for head in (digest[:8], "b67d2efc"):
+        monkeypatch.setitem(module.ODISE, True, f"odise_label-{head}.pth")
+        shutil.copy(folder / "odise_label.pth", folder / f"odise_label-{head}.pth")
+        if head == digest[:8]:
+            read_checkpoints(folder, True, TINY.context)
+    with pytest.raises(WeightsError, match=f"SHA-256 starts with {digest[:8]}, not with b67d2efc"):
+        read_checkpoints(folder, True, TINY.context)
+
+
+@pytest.mark.parametrize(
+    ("key", "labels", "other"), [("word_head", True, "caption"), ("category_head", False, "label")]
+)
+def test_the_checkpoint_of_the_other_model(key: str, labels: bool, other: str) -> None:
+    with pytest.raises(WeightsError, match=f"is the {other} model's checkpoint") as caught:
+        trained_tensors({f"{key}.text_proj.bias": torch.ones(1)}, labels, Path("x.pth"))
+    assert caught.value.hint == f"use odise_{other}."
+
+
+@pytest.mark.parametrize("name", ["cut.safetensors", "cut.ckpt", "empty.ckpt"])
+def test_a_broken_file(tmp_path: Path, name: str) -> None:
+    torch.save({"a": torch.ones(1000)}, tmp_path / "whole")
+    (tmp_path / name).write_bytes(b"" if "empty" in name else (tmp_path / "whole").read_bytes()[:900])
+    with pytest.raises(WeightsError, match="cannot be read") as caught:
+        read_tensors(tmp_path / name)
+    assert "\n" not in caught.value.message
+
+
+class Hostile:
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return (print, ("this must not be printed",))
+
+
+def test_a_pickle_with_code_in_it_does_not_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    torch.save({"model": Hostile()}, tmp_path / "new.ckpt")
+    (tmp_path / "old.ckpt").write_bytes(pickle.dumps({"model": Hostile()}, protocol=2))
+    for name in ("new.ckpt", "old.ckpt"):
+        with pytest.raises(WeightsError):
+            read_tensors(tmp_path / name)
+    assert capsys.readouterr().out == ""
+
+
+def test_clip_from_openai_s_archive(tmp_path: Path) -> None:
+    linear = torch.nn.Linear(2, 3)
+    linear.register_buffer("context_length", torch.tensor(77))
+    with pytest.warns(FutureWarning, match="deprecated"):
+        archive = torch.jit.script(linear)
+    archive.save(str(tmp_path / "clip.pt"))
+    assert set(clip_tensors(tmp_path / "clip.pt")) == {"weight", "bias"}
