@@ -50,7 +50,7 @@ def cosegmentation_loss(
         mask: (h, w) 0 or 1, where the photo shows the object at all; everywhere if left out.
         masks: (T, h, w) likewise for the pool; positions outside are never chosen.
     """
-    classes = [int(c) for c in photo.labels.unique() if c not in (0, IGNORE)]
+    classes = [int(c) for c in torch.unique(photo.labels) if c not in (0, IGNORE)]
     with torch.no_grad():
         seen = photo.hidden if mask is None else photo.hidden * mask
         pool = hidden if masks is None else hidden * masks[:, None]
@@ -78,7 +78,7 @@ def cosegmentation_loss(
 def parts_loss(photo: Labelled) -> Tensor:
     """-(1/|C|) Σ_c mean of log p_c over the photo's own c: cross-entropy in which every class weighs the same."""
     log_p = photo.logits.log_softmax(0)
-    terms = [-log_p[int(c)][photo.labels == c].mean() for c in photo.labels.unique() if c not in (0, IGNORE)]
+    terms = [-log_p[int(c)][photo.labels == c].mean() for c in torch.unique(photo.labels) if c not in (0, IGNORE)]
     return torch.stack(terms).mean() if terms else photo.logits.sum() * 0
 
 

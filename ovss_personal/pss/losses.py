@@ -71,7 +71,8 @@ def robust_entropy(logits: Tensor, power: float = 2.0, rule: Rule = "intended") 
     """
     top = FDA_LOG_CLASSES if rule == "compat" else math.log(logits.shape[1])
     entropy: Tensor = -(logits.softmax(1) * logits.log_softmax(1)).sum(1) / top
-    return (entropy.square() + 1e-8).pow(power).mean()
+    penalty: Tensor = torch.pow(entropy.square() + 1e-8, power)
+    return penalty.mean()
 
 
 def swap_low_frequencies(source: Tensor, target: Tensor, beta: float) -> Tensor:
@@ -88,7 +89,8 @@ def swap_low_frequencies(source: Tensor, target: Tensor, beta: float) -> Tensor:
     rows, columns = (slice(side // 2 - reach, side // 2 + reach + 1) for side in (height, width))
     amplitude[..., rows, columns] = theirs[..., rows, columns]
     mixed = torch.fft.ifftshift(torch.polar(amplitude, phase), dim=(-2, -1))
-    return torch.fft.ifft2(mixed).real.to(source.dtype)
+    swapped: Tensor = torch.fft.ifft2(mixed).real
+    return swapped.to(source.dtype)
 
 
 def memory_regulariser(main: Tensor, aux: Tensor) -> Tensor:
