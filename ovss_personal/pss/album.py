@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from ovss_personal.errors import InputError, MaskError
+from ovss_personal.errors import InputError, MaskError, UsageError
 from ovss_personal.io.files import atomic_write, require_file
 from ovss_personal.io.images import decode, find_images
 from ovss_personal.pss.classes import CLASSES, IGNORE
@@ -30,7 +30,7 @@ from ovss_personal.pss.classes import CLASSES, IGNORE
 Labels = npt.NDArray[np.uint8]  # (H, W)
 
 PHOTOS, MASKS = "JPEGImages", "SegmentationClass"
-ANNOTATED = "val_all.txt"
+ANNOTATED, UNGROUPED = "val_all.txt", "list/train_aug.txt"
 # Names may hold spaces, so a field ends at its suffix.
 _LINE = re.compile(r"(\S.*?\.\w+)\s+(\S.*?\.png)(?:\s+(\S+))?", re.IGNORECASE)
 
@@ -120,6 +120,63 @@ def write_list(path: Path, photos: Sequence[Photo], root: Path, mask_root: Path 
         for p in photos
     ]
     atomic_write(path, "".join(lines).encode())
+
+
+def cluster_list(root: Path, groups: int | None = None) -> Path | None:
+    """The list of groups that `pss group` wrote for an album or source, or None.
+
+    Args:
+        root: its folder; the list is in it, or in its `list/`.
+        groups: with how many groups; may be left out where there is one list.
+
+    Raises:
+        UsageError: there are several lists and `groups` is left out, or none of so many groups.
+    """
+    found = {path.name: path for folder in (root / "list", root) for path in sorted(folder.glob("train_cluster*.txt"))}
+    if groups is not None:
+        name = f"train_cluster{groups}.txt"
+        if name not in found:
+            raise UsageError(f"there is no {name} here.", path=root, hint=f"Run: ovss-personal pss group {root}")
+        return found[name]
+    if len(found) > 1:
+        raise UsageError(
+            f"found several lists: {', '.join(found)}.", path=root, hint="Choose one by its number of groups."
+        )
+    return next(iter(found.values()), None)
+
+
+def grouped_photos(album: Path, groups: int | None = None) -> list[Photo]:
+    """An album's photos with their groups, all in one where they were not grouped. Raises as `cluster_list`."""
+    found = cluster_list(album, groups)
+    return read_list(found, album) if found else album_photos(album)
+
+
+def source_photos(root: Path, *, grouped: bool) -> list[Photo]:
+    """A labelled source's training photos: VOC 2012 (its folder, or one above), or any folder laid out as an album.
+
+    Args:
+        grouped: whether they must have groups.
+
+    Raises:
+        UsageError: they must, and do not.
+        InputError: there is no photo, or a list names one that is missing.
+        MaskError: a photo has no mask.
+    """
+    root = next((path for path in (root / "VOCdevkit" / "VOC2012", root / "VOC2012") if path.is_dir()), root)
+    path = cluster_list(root)
+    if path is None and grouped:
+        raise UsageError(
+            "the source's photos have no groups, which this method needs.",
+            path=root,
+            hint=f"Run: ovss-personal pss group {root} (with --list {UNGROUPED} for VOC 2012)",
+        )
+    if path is None and (root / UNGROUPED).is_file():
+        path = root / UNGROUPED
+    photos = read_list(path, root) if path else album_photos(root)
+    for photo in photos:
+        if not photo.mask.is_file():
+            raise MaskError(f"{photo.image.name} has no mask, and the source must be labelled.", path=photo.mask)
+    return photos
 
 
 def annotated(album: Path) -> list[Photo]:

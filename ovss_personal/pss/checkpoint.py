@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -55,9 +56,20 @@ def load_network(path: str | Path, backbone: str | None = None, device: str = "c
     return network.to(device).eval()
 
 
-def save_network(path: Path, network: Segmenter) -> None:
-    """Raises OutputError or ResourceError where `path` cannot be written."""
-    write_tensors(path, network.state_dict(), {"network": network.config.to_json()})
+def save_network(path: Path, network: Segmenter, training: str) -> None:
+    """Write a network and, as JSON, how it was trained.
+
+    Raises OutputError or ResourceError where `path` cannot be written.
+    """
+    write_tensors(path, network.state_dict(), {"network": network.config.to_json(), "training": training})
+
+
+def training_of(path: Path) -> dict[str, Any]:
+    """The settings that a network was trained with; empty for an official `.pth`. Raises as `read_tensors`."""
+    if path.suffix != ".safetensors":
+        return {}
+    settings: dict[str, Any] = json.loads(read_tensors(path)[1].get("training", "{}"))
+    return settings
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
@@ -81,8 +93,6 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 def _config(path: Path, metadata: Mapping[str, str]) -> NetworkConfig:
-    import json
-
     try:
         return NetworkConfig(**json.loads(metadata["network"]))
     except (KeyError, TypeError, ValueError):
