@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ovss_personal.cli import bases, cache, concepts, demo, doctor, evaluate, inspect, personalize, segment
+from ovss_personal.cli import bases, cache, concepts, demo, doctor, evaluate, inspect, personalize, pss, segment
 from ovss_personal.cli.shell import new_app, run
 
 app = new_app("Teach an open-vocabulary segmenter your own things from one to five photos.")
-for module in (personalize, segment, inspect, demo, evaluate, bases, concepts, cache, doctor):
+for module in (personalize, segment, inspect, demo, evaluate, bases, concepts, cache, doctor, pss):
     module.register(app)
 
 personalize_app = new_app()

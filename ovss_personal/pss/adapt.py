@@ -14,15 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from ovss_personal.errors import InputError, UsageError, WeightsError
 from ovss_personal.pss.album import Photo
 from ovss_personal.pss.batches import Batch, CropBatches
 from ovss_personal.pss.checkpoint import read_tensors, save_network, write_tensors
-from ovss_personal.pss.classes import IGNORE, MEAN, STD
-from ovss_personal.pss.cosegmentation import Labelled, cosegmentation_loss
+from ovss_personal.pss.classes import MEAN, STD
+from ovss_personal.pss.cosegmentation import cosegmentation_of_batches
 from ovss_personal.pss.losses import (
     SOURCE,
     TARGET,
@@ -35,7 +34,7 @@ from ovss_personal.pss.losses import (
 )
 from ovss_personal.pss.methods import AUX_ADVERSARIAL, COSEGMENTATION, FDA_BETA, MAIN_ADVERSARIAL, AdaptConfig
 from ovss_personal.pss.network import Discriminator, Output, Segmenter
-from ovss_personal.pss.runtime import Precision, accelerator_for, interruption, training_log
+from ovss_personal.pss.runtime import interruption, training_log
 
 Progress = Callable[[int, int, str], None]
 OnSave = Callable[[int, Segmenter], dict[str, float]]
@@ -66,8 +65,7 @@ def adapt(
     photos: Photos,
     out: Path,
     *,
-    device: str = "cpu",
-    precision: Precision = "no",
+    accelerator: Any,
     workers: int = 0,
     on_save: OnSave | None = None,
     progress: Progress | None = None,
@@ -78,20 +76,18 @@ def adapt(
     iterations, at the end, and when interrupted.
 
     Args:
-        device: cpu or cuda; under `accelerate launch` every process takes its own.
-        precision: of the mixed precision; no for none.
+        accelerator: as `runtime.accelerator_for` makes it.
         workers: processes that read photos, for each kind of batch.
         on_save: called with (iteration, network) at every save; what it returns is logged.
         progress: called with (done, total, stage).
 
     Raises:
-        UsageError: accelerate or tensorboard is not installed, or the state in `out` is of other settings.
+        UsageError: tensorboard is not installed, or the state in `out` is of other settings.
         WeightsError: the state is broken.
         ImageError, MaskError: a photo or mask cannot be used.
         InputError: the loss stopped being finite.
         KeyboardInterrupt: after the state was saved.
     """
-    accelerator = accelerator_for(device, precision)
     torch.manual_seed(config.seed)
     trainer = _Trainer(config, network, accelerator)
     start = trainer.restore(out / STATE)
@@ -167,7 +163,7 @@ class _Trainer:
             if method.target and iteration >= method.target_from * config.iterations:
                 loss = loss + method.target(target, config.rule)
             if method.cosegments:
-                loss = loss + COSEGMENTATION * _cosegmentation(source, labels, target)
+                loss = loss + COSEGMENTATION * cosegmentation_of_batches(source, labels, target)
             self._learn("target", loss, losses)
         if target is not None and adversary:
             for discriminator in self.plain:
@@ -301,15 +297,3 @@ def _under_target_light(source: Tensor, target: Tensor) -> Tensor:
     pixels = [255 * (images * std + mean) for images in (source, target)]
     swapped: Tensor = (swap_low_frequencies(pixels[0], pixels[1], FDA_BETA) / 255 - mean) / std
     return swapped
-
-
-def _cosegmentation(source: Output, labels: Tensor, target: Output) -> Tensor:
-    """The mean over the source photos; the pool is the target batch, whose photos are of one group."""
-    size = source.coarse.shape[2:]
-    coarse = F.interpolate(labels[:, None].float(), size, mode="nearest")[:, 0].long()
-    losses = [
-        cosegmentation_loss(Labelled(hidden, logits, truth), target.hidden, target.coarse)
-        for hidden, logits, truth in zip(source.hidden.detach(), source.coarse.detach(), coarse, strict=True)
-        if bool(((truth > 0) & (truth != IGNORE)).any())
-    ]
-    return torch.stack(losses).mean() if losses else target.coarse.sum() * 0

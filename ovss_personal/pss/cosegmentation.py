@@ -10,9 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ovss_personal.pss.classes import IGNORE
+from ovss_personal.pss.network import Output
 
 
 @dataclass(frozen=True)
@@ -88,3 +90,18 @@ def foreground_loss(logits: Tensor, mask: Tensor) -> Tensor:
     if not background.numel():
         return logits.sum() * 0
     return -torch.log((1 - background).clamp(min=1e-6)).mean()
+
+
+def cosegmentation_of_batches(source: Output, labels: Tensor, target: Output) -> Tensor:
+    """The mean over the source's photos that show something; the pool is the target batch, photos of one group.
+
+    Args:
+        labels: (B, H, W) of the source.
+    """
+    coarse = F.interpolate(labels[:, None].float(), source.coarse.shape[2:], mode="nearest")[:, 0].long()
+    losses = [
+        cosegmentation_loss(Labelled(hidden, logits, truth), target.hidden, target.coarse)
+        for hidden, logits, truth in zip(source.hidden.detach(), source.coarse.detach(), coarse, strict=True)
+        if bool(((truth > 0) & (truth != IGNORE)).any())
+    ]
+    return torch.stack(losses).mean() if losses else target.coarse.sum() * 0

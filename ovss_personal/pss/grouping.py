@@ -40,14 +40,19 @@ def group_photos(photos: Sequence[Photo], features: Features, groups: int | None
     """
     if groups is None:
         groups = best_group_count(features)
-    if len(photos) < groups:
-        raise InputError(
-            f"there are {len(photos)} photos, fewer than the {groups} groups asked for.",
-            hint=f"Pass --groups {max(1, len(photos) // 8)}, about 8 photos a group, or --groups auto.",
-        )
+    check_group_count(len(photos), groups)
     labels = _kmeans(features, groups)
     order = {int(label): str(number) for number, label in enumerate(dict.fromkeys(labels.tolist()))}
     return [replace(photo, group=order[int(label)]) for photo, label in zip(photos, labels, strict=True)]
+
+
+def check_group_count(photos: int, groups: int) -> None:
+    """Raises InputError if there are fewer photos than groups."""
+    if photos < groups:
+        raise InputError(
+            f"there are {photos} photos, fewer than the {groups} groups asked for.",
+            hint=f"Pass --groups {max(1, photos // 8)}, about 8 photos a group, or --groups auto.",
+        )
 
 
 def best_group_count(features: Features) -> int:

@@ -16,16 +16,21 @@ Precision = Literal["no", "bf16", "fp16"]
 _NEEDS = "Run: pip install 'ovss-personal[pss]'"
 
 
+def check_device(device: str) -> None:
+    """Raises UsageError for a device that is neither cpu nor cuda, or not here."""
+    if device not in ("cpu", "cuda"):
+        raise UsageError(f"--device must be cpu or cuda, not {device!r}.", hint="CUDA_VISIBLE_DEVICES chooses which.")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UsageError("there is no CUDA device here.", hint="Pass --device cpu.")
+
+
 def accelerator_for(device: str, precision: Precision) -> Any:
     """An Accelerator. Raises UsageError if it is not installed, or there is no such device."""
     try:
         from accelerate import Accelerator, DistributedDataParallelKwargs
     except ImportError:
         raise UsageError("training needs accelerate, which is not installed.", hint=_NEEDS) from None
-    if device not in ("cpu", "cuda"):
-        raise UsageError(f"--device must be cpu or cuda, not {device!r}.", hint="CUDA_VISIBLE_DEVICES chooses which.")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise UsageError("there is no CUDA device here.", hint="Pass --device cpu.")
+    check_device(device)
     # The heads of other contexts are in the network, and get no gradient.
     unused = DistributedDataParallelKwargs(find_unused_parameters=True)
     return Accelerator(cpu=device == "cpu", mixed_precision=precision, kwargs_handlers=[unused])

@@ -8,7 +8,6 @@ without the pixels marked 255, over the photos with foreground in mask or predic
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -90,10 +89,3 @@ def foreground_iou(truth: Array, prediction: Array) -> float:
     """Pixels with the right class above 0, as a share of those above 0 in either; 0 where there are none."""
     union = int(((prediction > 0) | (truth > 0)).sum())
     return int(((prediction == truth) & (prediction > 0)).sum()) / union if union else 0.0
-
-
-def mean_over_users(scores: Sequence[Scores]) -> dict[str, float | None]:
-    """The plain mean of each score over users, of those that have it."""
-    names = ("fiou", "miou", "clean_fiou", "clean_miou")
-    found = {name: [v for s in scores if (v := getattr(s, name)) is not None] for name in names}
-    return {name: float(np.mean(values)) if values else None for name, values in found.items()}
