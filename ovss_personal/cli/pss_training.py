@@ -187,6 +187,7 @@ def require_free(path: Path, overwrite: bool) -> None:
 
 def load(weights: Path, backbone: str | None, device: str, photos: list[Photo]) -> Segmenter:
     """The network, on the device; told to the reader where it would miss the groups that it was trained with."""
+    from ovss_personal.pss.checkpoint import load_network
     from ovss_personal.pss.runtime import check_device
 
     check_device(device)
