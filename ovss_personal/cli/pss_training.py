@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from ovss_personal.cli.shell import DebugFlag, JsonFlag, Overwrite, note, print_json, progress_bar
-from ovss_personal.errors import OutputError, UsageError
+from ovss_personal.cli.shell import DebugFlag, JsonFlag, Overwrite, print_json, progress_bar
+from ovss_personal.errors import OutputError, OvssWarning, UsageError
 
 if TYPE_CHECKING:
     from ovss_personal.pss.album import Photo
@@ -193,7 +194,9 @@ def load(weights: Path, backbone: str | None, device: str, photos: list[Photo]) 
     check_device(device)
     network = load_network(weights, backbone, device)
     if network.config.context == "group" and len({photo.group for photo in photos}) == 1:
-        note("warning: the album has one group only; `ovss-personal pss group` finds the photos that look alike.")
+        warnings.warn(
+            "the album has one group only; `pss group` finds the photos that look alike.", OvssWarning, stacklevel=2
+        )
     return network
 
 
