@@ -35,8 +35,7 @@ def changed(before: dict[str, torch.Tensor], after: dict[str, torch.Tensor]) -> 
     return {name for name, value in before.items() if not torch.equal(value, after[name])}
 
 
-@pytest.mark.parametrize("rule", ["intended", "compat"])
-@pytest.mark.parametrize("step", [1, 2])
+@pytest.mark.parametrize(("step", "rule"), [(1, "intended"), (2, "compat")])
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_trains(tiny, photos: Photos, tmp_path: Path, method: str, step: int, rule: str) -> None:  # type: ignore[no-untyped-def]
     config = replace(CONFIG, method=method, step=step, rule=rule, iterations=1)
