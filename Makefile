@@ -18,5 +18,5 @@ clean:
 
 $(READY): pyproject.toml setup.py constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install -c constraints.txt -e '.[bench,dev]'
+	$(BIN)/python -m pip install -c constraints.txt -e '.[bench,dev,pss]'
 	touch $@
