@@ -37,9 +37,9 @@ class Plan:
 
     out: Path
     iterations: int
-    crop: int = 160
+    crop: int = 96
     batch: int = 8
-    side: int = 320
+    side: int = 160
     learning_rate: float = 1e-2
     seed: int = 1234
     device: str = "cpu"
@@ -102,7 +102,7 @@ def _show(bar: tqdm[None], done: int, stage: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="folder of the data, trainings and results")
-    parser.add_argument("--iterations", type=int, default=150, help="of every training")
+    parser.add_argument("--iterations", type=int, default=240, help="of every training")
     parser.add_argument("--stamps", type=Path, help="folder that holds the unpacked Debian packages (default: fetch)")
     parser.add_argument("--seed", type=int, default=Plan.seed)
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
