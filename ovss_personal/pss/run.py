@@ -8,6 +8,8 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 from ovss_personal.errors import UsageError
 from ovss_personal.io.files import atomic_write, locked
 from ovss_personal.pss.adapt import NETWORK, Photos, adapt
@@ -114,6 +116,7 @@ def adapt_album(
 def _start(task: Task) -> Segmenter:
     """The network that the training begins with."""
     config = task.config
+    torch.manual_seed(config.seed)  # the heads start from random weights
     wanted = NetworkConfig(config.backbone, config.recipe.context, config.rule)
     if config.step == 2 and task.weights is None:
         raise UsageError("step 2 needs step 1's network.", hint=f"Pass --weights STEP1/{NETWORK}.")

@@ -24,6 +24,9 @@ def test_from_an_album_to_its_tables(source: Path, album: Path, tmp_path: Path) 
     assert [row["iteration"] for row in trained["scores"]] == [1.0]
     again = run(*arguments, "--out", str(first), "--evaluate", "--json").facts
     assert again == trained  # there was nothing left to do
+    run(*arguments, "--out", str(tmp_path / "twin"))
+    one, twin = (read_tensors(folder / "network.safetensors")[0] for folder in (first, tmp_path / "twin"))
+    assert all(torch.equal(value, twin[name]) for name, value in one.items())
 
     weights = ("--weights", str(first / "network.safetensors"))
     run(*arguments, "--out", str(second), "--step", "2", *weights)
