@@ -22,7 +22,13 @@ def test_the_table_of_users_ends_in_the_mean() -> None:
 
 
 def test_our_numbers_stand_beside_the_paper_s() -> None:
-    text = paper_tables([RESULT, Result("own", 1, "lite2", "none", 1, "mix-all", USERS)])
+    text = paper_tables(
+        [
+            RESULT,
+            Result("own", 1, "lite2", "none", 1, "mix-all", USERS),
+            Result("advent", 1, "lite2", "none", 1, "personal", USERS),
+        ]
+    )
     for row in (
         "| group, step 1 | 58.79 | 47.16 | – | 60.00 |",
         "| group, step 1 | 37.46 | 28.00 | – | 30.00 |",
