@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test clean
+.PHONY: demo test test-all clean
 
 demo: $(READY)
 	$(BIN)/ovss-personal demo
@@ -13,10 +13,13 @@ test: $(READY)
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
 
+test-all: test
+	$(BIN)/python -m pytest -m slow
+
 clean:
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
 
 $(READY): pyproject.toml setup.py constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install -c constraints.txt -e '.[san,bench,dev]'
+	$(BIN)/python -m pip install -c constraints.txt -e '.[san,odise,pss,bench,dev]'
 	touch $@

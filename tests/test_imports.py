@@ -17,7 +17,7 @@ PACKAGE = Path(ovss_personal.__file__).parent
 # From what the user meets down to what knows nothing; a module imports from its own row or one below.
 LAYERS = [
     {"cli"},
-    {"evaluation", "benchmarks"},
+    {"evaluation", "benchmarks", "pss"},
     {"api"},
     {"personal", "bases", "composites"},
     {"io", "cache", "vocabulary"},
@@ -25,7 +25,7 @@ LAYERS = [
     {"structures"},
     {"overlay", "config", "errors"},
 ]
-STRANGERS = [{"personal", "bases"}]
+STRANGERS = [{"personal", "bases"}, {"pss", "personal"}, {"pss", "evaluation"}]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 
 

@@ -12,13 +12,15 @@ from ovss_personal.cli import (
     evaluate,
     inspect,
     personalize,
+    pss,
     segment,
     weights,
 )
 from ovss_personal.cli.shell import new_app, run
 
 app = new_app("Teach an open-vocabulary segmenter your own things from one to five photos.")
-for module in (personalize, segment, inspect, demo, benchmark, evaluate, bases, weights, concepts, cache, doctor):
+_VERBS = (personalize, segment, inspect, demo, benchmark, evaluate, pss, bases, weights, concepts, cache, doctor)
+for module in _VERBS:
     module.register(app)
 
 personalize_app = new_app()

@@ -1,0 +1,134 @@
+"""Networks and training states on disk: safetensors for ours, the official `.pth` files read without running code."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ovss_personal.errors import WeightsError
+from ovss_personal.io.files import atomic_write
+from ovss_personal.pss.network import OFFICIAL, Backbone, NetworkConfig, Segmenter
+
+# An entry that only this backbone has.
+_SIGNS: dict[Backbone, str] = {
+    "resnet50": "encoder.layer4.0.conv1.weight",
+    "vgg16": "encoder.layer4.24.weight",
+    "lite2": "encoder.layer4.0.0.conv_pw.weight",
+}
+
+
+def load_network(path: str | Path, backbone: str | None = None, device: str = "cpu") -> Segmenter:
+    """A trained network in evaluation mode.
+
+    Args:
+        path: `network.safetensors` of `pss adapt`, which knows what network it is, or an official `.pth`, which is
+            loaded as the published code's network (`compat`, group context).
+        backbone: what the file is expected to hold; anything if left out.
+
+    Raises:
+        WeightsError: the file is missing or broken, holds another backbone, lacks an entry, has one too many or one
+            of another shape, or a value that is not finite.
+    """
+    path = Path(path)
+    if path.suffix == ".safetensors":
+        tensors, metadata = read_tensors(path)
+        config = _config(path, metadata)
+    else:
+        tensors, config = _official(path), OFFICIAL
+    found = next((name for name, sign in _SIGNS.items() if sign in tensors), None)
+    if found is None:
+        raise WeightsError("this is no PSS network: it has the layers of none of its backbones.", path=path)
+    if backbone is not None and backbone != found:
+        raise WeightsError(
+            f"this is a checkpoint of a {found} network, not of the expected {backbone}.",
+            path=path,
+            hint=f"Pass --backbone {found}, or name another file.",
+        )
+    with torch.device("meta"):
+        network = Segmenter(replace(config, backbone=found))
+    _load_strictly(network, tensors, path)
+    return network.to(device).eval()
+
+
+def save_network(path: Path, network: Segmenter, training: str) -> None:
+    """Write a network and, as JSON, how it was trained.
+
+    Raises OutputError or ResourceError where `path` cannot be written.
+    """
+    write_tensors(path, network.state_dict(), {"network": network.config.to_json(), "training": training})
+
+
+def training_of(path: Path) -> dict[str, Any]:
+    """The settings that a network was trained with; empty for an official `.pth`. Raises as `read_tensors`."""
+    if path.suffix != ".safetensors":
+        return {}
+    settings: dict[str, Any] = json.loads(read_tensors(path)[1].get("training", "{}"))
+    return settings
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
+    from safetensors.torch import save
+
+    plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    atomic_write(path, save(plain, metadata))
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The tensors and metadata of a safetensors file. Raises WeightsError if it is missing or broken."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
+    except FileNotFoundError:
+        raise WeightsError("there is no such checkpoint.", path=path, hint="Check the spelling.") from None
+    except (OSError, SafetensorError, ValueError) as error:
+        raise WeightsError(f"the checkpoint cannot be read: {error}.", path=path) from error
+
+
+def _config(path: Path, metadata: Mapping[str, str]) -> NetworkConfig:
+    try:
+        return NetworkConfig(**json.loads(metadata["network"]))
+    except (KeyError, TypeError, ValueError):
+        raise WeightsError("this is no network that `pss adapt` wrote.", path=path) from None
+
+
+def _official(path: Path) -> dict[str, Tensor]:
+    """The state dict of a `.pth`, without the prefix of its data-parallel wrapper."""
+    from pickle import UnpicklingError
+
+    try:
+        state: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise WeightsError("there is no such checkpoint.", path=path, hint="Check the spelling.") from None
+    except (OSError, EOFError, RuntimeError, ValueError, UnpicklingError) as error:
+        raise WeightsError(f"the checkpoint cannot be read: {str(error).splitlines()[0]}.", path=path) from error
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise WeightsError("expected a state dict, a mapping from names to tensors.", path=path)
+    return {str(name).removeprefix("module."): value for name, value in state.items()}
+
+
+def _load_strictly(network: Segmenter, tensors: Mapping[str, Tensor], path: Path) -> None:
+    expected = network.state_dict()
+    missing, extra = sorted(expected.keys() - tensors.keys()), sorted(tensors.keys() - expected.keys())
+    if missing or extra:
+        told = [
+            f"{len(names)} {what}, such as {names[0]}"
+            for what, names in (("missing", missing), ("unknown", extra))
+            if names
+        ]
+        raise WeightsError(
+            f"the entries are not those of a {network.config.backbone} network: {'; '.join(told)}.", path=path
+        )
+    for name, value in tensors.items():
+        if value.shape != expected[name].shape:
+            raise WeightsError(f"{name} is shaped {tuple(value.shape)}, not {tuple(expected[name].shape)}.", path=path)
+        if value.is_floating_point() and not bool(value.isfinite().all()):
+            raise WeightsError(f"{name} holds a value that is not finite.", path=path)
+    network.load_state_dict(dict(tensors), assign=True)

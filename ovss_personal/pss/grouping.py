@@ -1,0 +1,163 @@
+"""Photos that look alike, found by k-means over image features: the groups that context is shared in."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from ovss_personal.errors import InputError, OvssWarning, UsageError, WeightsError
+from ovss_personal.io.images import load_image
+from ovss_personal.pss.album import Photo
+from ovss_personal.pss.pixels import normalised, resized
+from ovss_personal.structures import RGBImage
+
+if TYPE_CHECKING:
+    from ovss_personal.cache import ProposalCache
+
+Features = npt.NDArray[np.float32]  # (photos, D)
+FeatureName = Literal["embedded", "resnet50", "resnet101"]
+Progress = Callable[[int, int, str], None]
+
+GROUPS = 80
+FEATURE_SIZE = (300, 400)  # (height, width) that every photo is stretched to
+_SEED = 0
+
+
+def group_photos(photos: Sequence[Photo], features: Features, groups: int | None = None) -> list[Photo]:
+    """The photos with the number of their group, "0" the first photo's, and so on in the order of appearance.
+
+    Args:
+        features: (photos, D).
+        groups: how many; None chooses the number whose silhouette is highest.
+
+    Raises:
+        InputError: there are fewer photos than groups, or fewer than three to choose a number for.
+    """
+    if groups is None:
+        groups = best_group_count(features)
+    check_group_count(len(photos), groups)
+    labels = _kmeans(features, groups)
+    order = {int(label): str(number) for number, label in enumerate(dict.fromkeys(labels.tolist()))}
+    return [replace(photo, group=order[int(label)]) for photo, label in zip(photos, labels, strict=True)]
+
+
+def check_group_count(photos: int, groups: int) -> None:
+    """Raises InputError if there are fewer photos than groups."""
+    if photos < groups:
+        raise InputError(
+            f"there are {photos} photos, fewer than the {groups} groups asked for.",
+            hint=f"Pass --groups {max(1, photos // 8)}, about 8 photos a group, or --groups auto.",
+        )
+
+
+def best_group_count(features: Features) -> int:
+    """The number of groups, out of a dozen between 2 and half of the photos, with the highest mean silhouette.
+
+    Raises:
+        InputError: there are fewer than three photos.
+    """
+    if len(features) < 3:
+        raise InputError(
+            f"{len(features)} photos are too few to choose a number of groups for.", hint="Pass --groups 1."
+        )
+    metrics = _sklearn("metrics")
+    most = max(2, min(len(features) // 2, 2 * GROUPS))
+    candidates = sorted({round(k) for k in np.geomspace(2, most, 12)})
+    quality = {}
+    for k in candidates:
+        labels = _kmeans(features, k)
+        if 1 < len(set(labels.tolist())) < len(features):
+            quality[k] = float(metrics.silhouette_score(features, labels))
+    return max(quality, key=lambda k: quality[k]) if quality else 1
+
+
+def photo_features(
+    photos: Sequence[Photo],
+    name: FeatureName = "embedded",
+    *,
+    device: str | None = None,
+    as_published: bool = False,
+    cache: ProposalCache | None = None,
+    progress: Progress | None = None,
+) -> Features:
+    """(photos, D) float32, one row a photo.
+
+    Args:
+        name: `embedded`, the mean of the embedded base's dense features at unit norm, which needs no download;
+            `resnet50`, the paper's, or `resnet101`, the published code's.
+        as_published: leave the ResNet's batch norms in training mode, one photo at a time, as the published code does.
+        cache: of what the embedded base saw.
+
+    Raises:
+        ImageError: a photo cannot be read.
+        WeightsError: the ResNet's weights cannot be had.
+    """
+    look = _embedded(device, cache) if name == "embedded" else _resnet(name, device, as_published)
+    rows = []
+    for number, photo in enumerate(photos):
+        if progress:
+            progress(number, len(photos), "look")
+        rows.append(look(load_image(photo.image)))
+    return np.stack(rows).astype(np.float32)
+
+
+def _embedded(device: str | None, cache: ProposalCache | None) -> Callable[[RGBImage], Features]:
+    from ovss_personal import api
+
+    base = api.load_base("embedded", device=device)
+
+    def look(image: RGBImage) -> Features:
+        mean = api.propose(base, image, cache).features.mean((1, 2))
+        row: Features = (mean / mean.norm()).cpu().numpy()
+        return row
+
+    return look
+
+
+def _resnet(name: str, device: str | None, as_published: bool) -> Callable[[RGBImage], Features]:
+    import timm
+    import torch
+
+    try:
+        net: Any = timm.create_model(f"{name}.tv_in1k", pretrained=True, num_classes=0)
+    except (OSError, RuntimeError) as error:  # what a hub that cannot be reached ends in
+        raise WeightsError(
+            f"the ImageNet weights of {name} cannot be had: {str(error).splitlines()[0]}.",
+            hint="Download them once while online, or use --features embedded.",
+        ) from error
+    net.to(device or "cpu").train(as_published)
+
+    def look(image: RGBImage) -> Features:
+        with torch.inference_mode():
+            row: Features = net(normalised([resized(image, FEATURE_SIZE)]).to(device or "cpu"))[0].cpu().numpy()
+        return row
+
+    return look
+
+
+def _kmeans(features: Features, groups: int) -> npt.NDArray[np.int32]:
+    """(photos,) labels from 0; the same features give the same labels."""
+    cluster = _sklearn("cluster")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # scikit-learn's, of photos that are equal; told below
+        labels: npt.NDArray[np.int32] = cluster.KMeans(groups, random_state=_SEED, n_init=10).fit_predict(features)
+    found = len(set(labels.tolist()))
+    if found < groups:
+        warnings.warn(f"only {found} of {groups} groups were formed: some photos are equal.", OvssWarning, stacklevel=3)
+    return labels
+
+
+def _sklearn(part: str) -> Any:
+    from importlib import import_module
+
+    try:
+        return import_module(f"sklearn.{part}")
+    except ImportError:
+        raise UsageError(
+            "grouping needs scikit-learn, which is not installed.", hint="Run: pip install 'ovss-personal[pss]'"
+        ) from None
