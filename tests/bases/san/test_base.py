@@ -10,26 +10,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from parity.seeded_weights import read_manifest, seeded_state_dict
+from fakes.san import TINY, TinySan, tiny_spec, tiny_tensors
+from parity.seeded_weights import read_manifest
 from torch import Tensor
 
 from ovss_personal.bases.san.base import SanBase, SanViTB16, SanViTLarge14
-from ovss_personal.bases.san.network import SanNetwork, Variant, canvas_of, preprocess
+from ovss_personal.bases.san.network import SanNetwork, canvas_of, preprocess
 from ovss_personal.bases.san.text import WordEncoder
 from ovss_personal.bases.weights import WEIGHTS
 from ovss_personal.config import BaseConfig, FitConfig
 from ovss_personal.errors import VocabularyError
 from ovss_personal.personal.fit import FitShot, Words, fit
 from ovss_personal.structures import Proposals, RGBImage
-
-TINY = Variant(
-    clip="ViT-S-32-alt", width=64, heads=1, depth=4, patch=16, table=3, dim=256, taps=(0, 1, 2, 3), resolution=0.5
-)
-
-
-class TinySan(SanBase):
-    name = "tiny"
-    variant = TINY
 
 
 def picture(height: int, width: int, seed: int = 0) -> RGBImage:
@@ -39,21 +31,15 @@ def picture(height: int, width: int, seed: int = 0) -> RGBImage:
 
 @pytest.fixture(scope="module")
 def tensors() -> dict[str, Tensor]:
-    with torch.device("meta"):
-        shapes = {name: tuple(tensor.shape) for name, tensor in SanNetwork(TINY).state_dict().items()}
-    del shapes["ov_classifier.attn_mask"]
-    return seeded_state_dict(shapes)
+    return tiny_tensors()
 
 
 @pytest.fixture(scope="module", autouse=True)
 def published(tensors: dict[str, Tensor], tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """The tiny SAN's manifest among the known weights, and a cache of the tests' own."""
     folder = tmp_path_factory.mktemp("published")
-    rows = [f"{name}\t{'x'.join(map(str, tensor.shape)) or 'scalar'}\tfloat32" for name, tensor in tensors.items()]
-    (folder / "tiny.keys.tsv").write_text("\n".join(["key\tshape\tdtype", *rows]))
-    tiny = dataclasses.replace(WEIGHTS["san_vit_b_16"], name="tiny", manifest=str(folder / "tiny.keys.tsv"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(WEIGHTS, "tiny", tiny)
+        patch.setitem(WEIGHTS, TinySan.name, tiny_spec(folder, tensors))
         patch.setenv("OVSS_PERSONAL_CACHE", str(folder / "cache"))
         yield
 
@@ -67,7 +53,7 @@ def weights(tensors: dict[str, Tensor], tmp_path_factory: pytest.TempPathFactory
 
 @pytest.fixture(scope="module")
 def tiny(weights: str) -> SanBase:
-    return TinySan(BaseConfig(base="tiny", weights=weights))
+    return TinySan(BaseConfig(base="tiny_san", weights=weights))
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +123,7 @@ def test_neighbours_change_nothing(
 
 
 def test_lower_precision_is_near_and_comes_back_as_float32(weights: str, tiny: SanBase, seen: Proposals) -> None:
-    lower = TinySan(BaseConfig(base="tiny", weights=weights, dtype="bfloat16"))
+    lower = TinySan(BaseConfig(base="tiny_san", weights=weights, dtype="bfloat16"))
     assert lower.fingerprint != tiny.fingerprint
     found = lower.propose([picture(96, 128)])[0]
     for name in ("masks", "embeddings", "features"):
@@ -193,10 +179,10 @@ def test_the_fingerprint_is_of_the_weights_wherever_they_lie(
     weights: str, tiny: SanBase, tensors: dict[str, Tensor], tmp_path: Path
 ) -> None:
     shutil.copy(weights, tmp_path / "copy.pth")
-    assert TinySan(BaseConfig(base="tiny", weights=str(tmp_path / "copy.pth"))).fingerprint == tiny.fingerprint
+    assert TinySan(BaseConfig(base="tiny_san", weights=str(tmp_path / "copy.pth"))).fingerprint == tiny.fingerprint
     other = tensors | {"clip_rec_head.proj": tensors["clip_rec_head.proj"] + 1e-3}
     torch.save(other, tmp_path / "other.pth")
-    assert TinySan(BaseConfig(base="tiny", weights=str(tmp_path / "other.pth"))).fingerprint != tiny.fingerprint
+    assert TinySan(BaseConfig(base="tiny_san", weights=str(tmp_path / "other.pth"))).fingerprint != tiny.fingerprint
 
 
 @pytest.mark.parametrize("base", [SanViTB16, SanViTLarge14])
