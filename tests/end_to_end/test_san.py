@@ -25,10 +25,10 @@ def personalise_and_segment(album: Path, base: str, weights: Path) -> None:
     assert len(learned["shots"]) == 2 and all(0 <= shot["iou"] <= 1 for shot in learned["shots"])
     photo, words = str(album / "photos" / "both.png"), ("--words", "ball, grass", "--out")
     found = run("segment", photo, "--concept", learned["out"], *words, "out", *settings, "--json").facts
-    names = {word["word"] for word in found["images"][0]["words"]}
+    names = {word["word"] for word in found["photos"][0]["words"]}
     assert names == {"ball", "grass", "my ball"}
     again = run("segment", photo, "--concept", learned["out"], *words, "again", *settings, "--json").facts
-    assert again["images"][0]["words"] == found["images"][0]["words"]
+    assert again["photos"][0]["words"] == found["photos"][0]["words"]
     refused = attempt("segment", photo, "--concept", learned["out"], *words, "refused")
     assert refused.code == 4 and "embedded" in refused.stderr and not Path("refused").exists()
 
