@@ -82,10 +82,14 @@ def test_an_interruption_saves_first(tiny, photos: Photos, tmp_path: Path) -> No
     def press(done: int, total: int, stage: str) -> None:
         os.kill(os.getpid(), signal.SIGINT)
 
-    with pytest.raises(KeyboardInterrupt):
-        adapt(CONFIG, tiny, photos, tmp_path / "run", accelerator=accelerator_for("cpu", "no"), progress=press)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            adapt(CONFIG, tiny, photos, tmp_path / "run", accelerator=accelerator_for("cpu", "no"), progress=press)
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert read_tensors(tmp_path / "run" / STATE)[1]["iteration"] == "2"
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_other_settings_do_not_go_on(tiny, photos: Photos, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]

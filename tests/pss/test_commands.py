@@ -17,6 +17,11 @@ from ovss_personal.pss.checkpoint import read_tensors
 SMALL = ("--backbone", "lite2", "--scratch", "--iterations", "1", "--batch", "2", "--crop", "64", "--side", "64")
 
 
+@pytest.fixture(autouse=True)
+def empty_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path_factory.mktemp("cwd"))
+
+
 def test_from_an_album_to_its_tables(source: Path, album: Path, tmp_path: Path) -> None:
     first, second = tmp_path / "step1", tmp_path / "step2"
     arguments = ("pss", "adapt", "--source", str(source), "--album", str(album), *SMALL)
