@@ -73,7 +73,7 @@ def look_up_url(url: str) -> HubFile:
     Raises:
         WeightsError: there is no such file, or the server does not answer.
     """
-    from huggingface_hub.utils import hf_raise_for_status, http_backoff
+    from huggingface_hub.utils import hf_raise_for_status, http_backoff  # type: ignore[attr-defined]
 
     try:
         answer = http_backoff("HEAD", url)

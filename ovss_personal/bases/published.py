@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,11 +55,6 @@ class WeightSpec:
         from importlib.resources import files
 
         return read_manifest(Path(str(files("ovss_personal.third_party")), self.manifest))
-
-
-def with_needs(specs: Mapping[str, WeightSpec], name: str) -> tuple[WeightSpec, ...]:
-    """The weights of that name and those that it needs."""
-    return specs[name], *(specs[other] for other in specs[name].needs)
 
 
 STABLE_DIFFUSION, CLIP = "stable_diffusion_v1_3", "clip_vit_l_14_336"

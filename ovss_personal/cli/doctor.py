@@ -115,7 +115,8 @@ def _extras() -> list[Finding]:
     findings = {}
     for base, (extra, *modules) in EXTRAS.items():
         missing = missing_modules(base)
-        found = f"{', '.join(missing or modules)} {'not ' if missing else ''}installed"
+        named = missing or modules
+        found = f"{' and '.join(named)} {'is' if len(named) == 1 else 'are'} {'not ' if missing else ''}installed"
         mend = f"pip install 'ovss-personal[{extra}]'" if missing else None
         findings[extra] = Finding(f"extra {extra}", True, found, mend)
     return list(findings.values())

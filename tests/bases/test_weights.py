@@ -520,7 +520,7 @@ def test_every_spec_is_of_a_base_or_needed_by_one_and_has_a_manifest() -> None:
     assert WEIGHTS.keys() - BASES.keys() == needed == {"stable_diffusion_v1_3", "clip_vit_l_14_336"}
     for name, spec in WEIGHTS.items():
         assert spec.name == name and spec.read_manifest().tensors and spec.licence
-        assert spec.url is None or spec.url.startswith("https://") and spec.url.endswith(f"/{spec.file}")
+        assert spec.url is None or (spec.url.startswith("https://") and spec.url.endswith(f"/{spec.file}"))
 
 
 def test_what_is_known_of_the_published_files() -> None:

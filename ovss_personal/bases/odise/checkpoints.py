@@ -19,8 +19,8 @@ from torch import Tensor
 
 from ovss_personal.bases.checkpoint import read_checkpoint
 from ovss_personal.bases.odise.ldm_names import from_ldm, text_tensors, vae_tensors
-from ovss_personal.bases.published import CLIP, STABLE_DIFFUSION, WeightSpec, with_needs
-from ovss_personal.bases.weights import WEIGHTS, load_weights
+from ovss_personal.bases.published import CLIP, STABLE_DIFFUSION, WEIGHTS, WeightSpec
+from ovss_personal.bases.weights import load_weights
 from ovss_personal.errors import WeightsError
 from ovss_personal.io.files import sha256_file
 
@@ -45,15 +45,16 @@ class Checkpoints:
 
 def published_checkpoints(labels: bool, offline: bool) -> Checkpoints:
     """Those that were published, downloaded if they are nowhere here. Raises what `load_weights` does."""
-    found = {spec.name: load_weights(spec, None, offline) for spec in with_needs(WEIGHTS, odise_name(labels))}
+    odise = odise_name(labels)
+    found = {name: load_weights(WEIGHTS[name], None, offline) for name in (odise, STABLE_DIFFUSION, CLIP)}
     unet, vae, text = from_ldm(found[STABLE_DIFFUSION].tensors)
     return Checkpoints(
-        trained=found[odise_name(labels)].tensors,
+        trained=found[odise].tensors,
         clip=found[CLIP].tensors,
         unet=unet,
         vae=vae,
         text=text,
-        sha256=_joint_sha256([found[name].sha256 for name in (STABLE_DIFFUSION, odise_name(labels), CLIP)]),
+        sha256=_joint_sha256([found[name].sha256 for name in (STABLE_DIFFUSION, odise, CLIP)]),
     )
 
 

@@ -111,11 +111,11 @@ class Network:
         placed = replace(self, empty=self.empty.to(device), device=device, low_memory=low_memory)
         frozen = (self.extractor.unet, self.extractor.vae, self.clip.visual)
         for module in frozen:
-            module.to(dtype)
+            nn.Module.to(module, dtype)  # diffusers' own `to` has a warning for every user
         self.trained.to(device)
         self.clip.model.to(device)
         for module in frozen:
-            module.to(placed.home)
+            nn.Module.to(module, placed.home)
         return placed
 
     def __call__(self, images: Tensor) -> Seen:
@@ -173,9 +173,13 @@ class Network:
         with visiting(module, self.device):
             made = [
                 [out.to(self.home) for out in step(*(x.to(self.device) for x in some))]
-                for some in zip(*(x.split(size) for x in inputs), strict=True)
+                for some in zip(*(_parts(x, size) for x in inputs), strict=True)
             ]
         return [torch.cat(parts) for parts in zip(*made, strict=True)]
+
+
+def _parts(x: Tensor, size: int) -> list[Tensor]:
+    return [x[start : start + size] for start in range(0, len(x), size)]
 
 
 @contextmanager

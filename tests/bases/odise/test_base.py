@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +23,7 @@ from ovss_personal.bases.odise.seeded import seeded_like
 from ovss_personal.bases.odise.sizes import TINY
 from ovss_personal.benchmarks.manifest import ConceptSet, Item, Manifest
 from ovss_personal.cache import ProposalCache
-from ovss_personal.config import BaseConfig, FitConfig, load_config
+from ovss_personal.config import BaseConfig, Dtype, FitConfig, load_config
 from ovss_personal.errors import UsageError, VocabularyError, WeightsError
 from ovss_personal.evaluation.runner import evaluate
 from ovss_personal.structures import Canvas, Proposals, RGBImage, Shot
@@ -56,6 +59,15 @@ def test_words_are_of_unit_norm_in_the_order_given_and_the_same_in_any_company(
     assert torch.equal(again, text[[3, 0, 3]])
     monkeypatch.setattr(odise, "_rows", {})  # as in another process without a cache
     assert torch.equal(odise.encode(["my mug"]), text[3:]) and odise.encode([]).shape == (0, odise.dim)
+
+
+def test_a_word_is_encoded_once_ever(odise: OdiseTiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = odise.encode(["bird", "unheard of"])
+    monkeypatch.setattr(odise, "_rows", odise._word_cache.load())  # as in another process
+    monkeypatch.setattr(odise, "_seen_rows", set())
+    monkeypatch.setattr(odise, "_row", lambda word: pytest.fail("encoded again"))
+    assert torch.equal(odise.encode(["bird", "unheard of"]), text)
+    assert len(odise._seen_rows) == 1, "that training has seen a word is known of a kept one as well"
 
 
 def test_a_sentence_beyond_clip_s_tokens_is_refused(odise: OdiseTiny) -> None:
@@ -138,6 +150,58 @@ def test_personalize_and_segment_look_at_an_image_once(
     assert found.labels.shape == (120, 120) and found.words == (*WORDS, "my ball")
     again = personalize(odise, [shot], concept="my ball", class_name="ball", config=settings, cache=cache)
     assert all(torch.equal(a, b) for a, b in zip(*(c.head.tensors().values() for c in (concept, again)), strict=True))
+
+
+def test_threads_take_turns(odise: OdiseTiny, square: RGBImage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the hooks of `extractor` belong to the networks, not to a thread."""
+    at_work, most = set(), []
+
+    def propose(self: OdiseTiny, image: RGBImage) -> int:
+        at_work.add(threading.get_ident())
+        most.append(len(at_work))
+        time.sleep(0.02)
+        at_work.remove(threading.get_ident())
+        return image.shape[0]
+
+    monkeypatch.setattr(OdiseTiny, "_propose", propose)
+    with ThreadPoolExecutor(3) as pool:
+        assert list(pool.map(odise.propose, [[square]] * 6)) == [[120]] * 6
+    assert most == [1] * 6
+
+
+def test_precision_is_in_the_fingerprint_and_low_memory_is_not(
+    odise: OdiseTiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def to(self: Network, device: torch.device, dtype: torch.dtype, low_memory: bool) -> Network:
+        asked.append((device.type, dtype, low_memory))
+        return self
+
+    monkeypatch.setattr(Network, "to", to)
+    monkeypatch.setattr(OdiseTiny, "_load", lambda self, folder: (odise.network, "seeded"))
+    monkeypatch.setattr(OdiseTiny, "_void", lambda self: None)
+    configs = (BaseConfig(), BaseConfig(low_memory=True), BaseConfig(dtype="bfloat16"))
+    prints = [OdiseTiny(dataclasses.replace(config, device="meta")).fingerprint for config in configs]
+    assert prints[0] == prints[1] == odise.fingerprint != prints[2]
+    OdiseTiny(BaseConfig(low_memory=True))
+    plain = torch.float32
+    assert asked == [
+        ("meta", plain, False),
+        ("meta", plain, True),
+        ("meta", torch.bfloat16, False),
+        ("cpu", plain, False),
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_lower_precision_labels_the_same(odise: OdiseTiny, square: RGBImage, dtype: Dtype) -> None:
+    lower = OdiseTiny(BaseConfig(base="odise_tiny", dtype=dtype))
+    (proposals,) = lower.propose([square])
+    assert {tensor.dtype for tensor in (proposals.masks, proposals.embeddings, proposals.features)} == {torch.float32}
+    found = [segment(base, square, words=WORDS).labels for base in (odise, lower)]
+    assert (found[0] == found[1]).mean() > 0.9
 
 
 @pytest.mark.slow

@@ -58,10 +58,9 @@ def folder(states: dict[str, State], tmp_path: Path, monkeypatch: pytest.MonkeyP
     return tmp_path
 
 
-def test_the_whole_reduced_network_from_its_files(
-    odise: OdiseTiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Written under the published names, read back, strictly loaded: it encodes the same words."""
+@pytest.fixture
+def published(odise: OdiseTiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the reduced network in three files, under the published names and with manifests of their own."""
     unet, vae = odise.network.extractor.unet.state_dict(), odise.network.extractor.vae.state_dict()
     with open(MANIFEST, encoding="utf-8") as file:
         rows = list(csv.DictReader(file, delimiter="\t"))
@@ -71,17 +70,48 @@ def test_the_whole_reduced_network_from_its_files(
         shape = [int(v) for v in row["shape"].split("x")]
         source = parts.get(row["part"])
         ldm[row["key"]] = torch.zeros(shape) if source is None else source[row["diffusers_key"]].reshape(shape)
+    trained, clip = odise.network.trained.state_dict(), odise.network.clip.model.state_dict()
     label_file(monkeypatch, "odise_label.pth")
-    torch.save({"state_dict": ldm}, tmp_path / "sd-v1-3.ckpt")
-    torch.save({"model": odise.network.trained.state_dict()}, tmp_path / "odise_label.pth")
-    torch.save(odise.network.clip.model.state_dict(), tmp_path / CLIP)
-    (tmp_path / module.OWN_WORDS).write_text("kitten\n")
+    for name, file, tensors, content in (
+        ("odise_label", "odise_label.pth", trained, {"model": trained}),
+        ("clip_vit_l_14_336", CLIP, clip, clip),
+        ("stable_diffusion_v1_3", "sd-v1-3.ckpt", ldm, {"state_dict": {**ldm, "betas": torch.ones(3)}}),
+    ):
+        torch.save(content, tmp_path / file)
+        lines = [f"{k}\t{'x'.join(map(str, v.shape)) or 'scalar'}\tfloat" for k, v in tensors.items()]
+        (tmp_path / f"{name}.tsv").write_text("\n".join(["key\tshape\tdtype", *lines]))
+        own = dataclasses.replace(WEIGHTS[name], sha256=None, manifest=str(tmp_path / f"{name}.tsv"))
+        monkeypatch.setitem(WEIGHTS, name, own)
     monkeypatch.setattr(OdiseLabel, "size", TINY)
-    base = OdiseLabel(BaseConfig(base="odise_label", weights=str(tmp_path)))
+    return tmp_path
+
+
+def test_the_whole_reduced_network_from_a_folder(odise: OdiseTiny, published: Path) -> None:
+    """Written, read back, strictly loaded: it encodes the same words."""
+    (published / module.OWN_WORDS).write_text("kitten\n")
+    base = OdiseLabel(BaseConfig(base="odise_label", weights=str(published)))
     assert torch.equal(base.encode(["bird", "kitten"]), odise.encode(["bird", "kitten"]))
     assert "kitten" in base.seen and base.fingerprint != odise.fingerprint
-    for ours, theirs in ((base.network.extractor.unet, unet), (base.network.extractor.vae, vae)):
-        assert all(torch.equal(tensor, theirs[name]) for name, tensor in ours.state_dict().items())
+    for part in ("unet", "vae"):
+        ours, theirs = (getattr(b.network.extractor, part).state_dict() for b in (base, odise))
+        assert all(torch.equal(tensor, theirs[name]) for name, tensor in ours.items())
+
+
+def test_the_whole_reduced_network_as_every_base_s_weights_come(
+    odise: OdiseTiny, published: Path, private_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the user's own weights folder: each file becomes safetensors in the cache, and is what it was."""
+    monkeypatch.setenv("OVSS_PERSONAL_WEIGHTS", str(published))
+    base = OdiseLabel(BaseConfig(base="odise_label", offline=True))
+    # To the last bits but one or two: where a tensor lies in memory decides how its products are summed.
+    assert torch.allclose(base.encode(["bird", "kitten"]), odise.encode(["bird", "kitten"]), atol=1e-6)
+    kept = [path.parts[-3] for path in private_cache.rglob("*.safetensors") if "weights" in path.parts]
+    assert sorted(kept) == ["clip_vit_l_14_336", "odise_label", "stable_diffusion_v1_3"]
+    assert base.fingerprint == OdiseLabel(BaseConfig(base="odise_label", weights=str(published))).fingerprint
+    (published / "sd-v1-3.ckpt").unlink()
+    with pytest.raises(WeightsError, match=r"the weights sd-v1-3\.ckpt are not on this machine") as caught:
+        OdiseLabel(BaseConfig(base="odise_label", offline=True))
+    assert "weights pull stable_diffusion_v1_3" in str(caught.value.hint)
 
 
 def test_a_folder_of_diffusers_is_read(folder: Path, states: dict[str, State]) -> None:
@@ -152,7 +182,7 @@ def test_the_checkpoint_of_the_other_model(key: str, labels: bool, other: str) -
 def test_a_broken_file(tmp_path: Path, name: str) -> None:
     torch.save({"a": torch.ones(1000)}, tmp_path / "whole")
     (tmp_path / name).write_bytes(b"" if "empty" in name else (tmp_path / "whole").read_bytes()[:900])
-    with pytest.raises(WeightsError, match="cannot be read|is cut off") as caught:
+    with pytest.raises(WeightsError, match=r"cannot be read|is cut off") as caught:
         read_tensors(tmp_path / name)
     assert "\n" not in caught.value.message
 
