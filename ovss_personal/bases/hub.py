@@ -142,5 +142,5 @@ def _failed(url: str, error: Exception) -> WeightsError:
     return WeightsError(
         f"could not be downloaded ({reason}).",
         path=url,
-        hint="Check the network and run it again, or fetch the file yourself and pass --weights FILE.",
+        hint="Check the network and run it again, or put the file into a folder that OVSS_PERSONAL_WEIGHTS names.",
     )

@@ -1,7 +1,7 @@
 """The weights that do not come with the program: where they are published, and how a base gets them.
 
 A checkpoint is taken from `--weights FILE`, else from the folder OVSS_PERSONAL_WEIGHTS, else from the cache, else from
-the hub. It is read as a checkpoint once; from then on as the safetensors that were made of it:
+where it was published (`published`). It is read as a checkpoint once; from then on as the safetensors made of it:
 
     <cache>/weights/<name>/<sha256 of the checkpoint>/<sha256 of the safetensors>.safetensors
     <cache>/weights/<name>/<file>.sha256      of the first download; no other will be taken for it
@@ -160,7 +160,8 @@ def _from_hub(spec: WeightSpec, offline: bool) -> Weights:
     if offline or hub.is_offline():
         raise WeightsError(
             f"the weights {spec.file} are not on this machine, and offline nothing is downloaded.",
-            hint=f"Run 'ovss-personal weights pull {spec.name}' with a connection, or pass --weights FILE.",
+            hint=f"Run 'ovss-personal weights pull {spec.name}' with a connection, or put the file into a folder that "
+            f"{FOLDER_VARIABLE} names.",
         )
     with locked(spec.folder, _PATIENCE):
         recorded = _recorded(spec)

@@ -113,7 +113,7 @@ def test_a_connection_that_breaks_is_taken_up_where_it_broke(spec: WeightSpec, h
 def test_a_download_goes_on_in_another_run(spec: WeightSpec, hub: FakeHub, content: bytes) -> None:
     hub.cuts = [1000, *[0] * 5]
     error = failure(spec)
-    assert "could not be downloaded" in str(error) and "--weights FILE" in str(error.hint)
+    assert "could not be downloaded" in str(error) and "OVSS_PERSONAL_WEIGHTS" in str(error.hint)
     (part,) = kept(spec)
     assert part.startswith(".tiny.pth.") and (spec.folder / part).read_bytes() == content[:1000]
     assert locate(spec) is None and verify(spec) is None

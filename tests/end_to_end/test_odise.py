@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -126,6 +127,11 @@ BAD: list[tuple[str, Callable[[], object], str]] = [
     ("no checkpoint of ODISE", away("label.pth"), "label.pth: there is no such file."),
     ("a checkpoint that is cut off", cut("label.pth"), "label.pth: is cut off, or is no PyTorch checkpoint"),
     ("a part that is cut off", cut(f"unet/{DIFFUSION}"), f"unet/{DIFFUSION}: cannot be read"),
+    (
+        "a file for a folder",
+        lambda: (shutil.rmtree(FOLDER), FOLDER.touch()),
+        "weights: expected a folder, found a file.",
+    ),
     ("tensors that are missing", lambda: None, "weights: does not hold this base's tensors: of the unet, "),
 ]
 

@@ -69,6 +69,8 @@ def read_checkpoints(folder: Path, labels: bool, context: int) -> Checkpoints:
     Raises:
         WeightsError: a file is missing, cannot be read safely, or is not what its place asks for.
     """
+    if folder.exists() and not folder.is_dir():
+        raise WeightsError("expected a folder, found a file.", path=folder, hint="Name the folder of ODISE's weights.")
     odise, clip = WEIGHTS[odise_name(labels)], WEIGHTS[CLIP]
     own_files = [_require(folder / spec.file) for spec in (odise, clip)]
     single = next((folder / name for name in DIFFUSION if (folder / name).is_file()), None)
