@@ -85,8 +85,9 @@ def test_a_yaml_sets_base_and_fit_and_arguments_override_it(colours: None, tmp_p
     base = load_base(path)
     assert base.config.tiles == 9 and base.fit_defaults == FitConfig(iterations=7)
     assert load_base(str(path), tiles=0, device="cpu").config.tiles == 0
-    given = load_base(path, weights=Path("san.pth"), dtype="bfloat16", offline=True).config
+    given = load_base(path, weights=Path("san.pth"), dtype="bfloat16", offline=True, low_memory=True).config
     assert (given.tiles, given.weights, given.dtype, given.offline) == (9, "san.pth", "bfloat16", True)
+    assert given.low_memory and not load_base(path).config.low_memory
 
 
 def test_a_dotted_path_names_a_class_of_one_s_own(tmp_path: Path) -> None:

@@ -127,8 +127,10 @@ class Network:
         return Seen(masks, queries, features, mask_head.predictor.embed(queries, masks, features))
 
     def at_once(self) -> int:
-        """How many windows pass at once: as many as a GPU has memory for; elsewhere one, as more gain nothing."""
-        if self.device.type != "cuda" or self.low_memory:
+        """How many windows pass at once without low memory: as many as a GPU has room for; elsewhere one, as more
+        gain nothing.
+        """
+        if self.device.type != "cuda":
             return 1
         unused = torch.cuda.memory_reserved(self.device) - torch.cuda.memory_allocated(self.device)
         free = torch.cuda.mem_get_info(self.device)[0] + unused
@@ -168,8 +170,8 @@ class Network:
             return probe(self.clip, images, visible)
 
     def _pass(self, module: nn.Module, step: Callable[..., list[Tensor]], *inputs: Tensor) -> list[Tensor]:
-        """What a step, in which the module works, makes of all windows; on the device, `at_once` of them."""
-        size = self.at_once() if self.low_memory else len(inputs[0])
+        """What a step, in which the module works, makes of windows: of all at once, or with low memory one by one."""
+        size = 1 if self.low_memory else len(inputs[0])
         with visiting(module, self.device):
             made = [
                 [out.to(self.home) for out in step(*(x.to(self.device) for x in some))]

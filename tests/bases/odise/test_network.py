@@ -80,7 +80,7 @@ def test_with_low_memory_one_network_after_the_other_sees_all_windows(
     visits.clear()
     monkeypatch.setattr(module, "sliding_pyramid", lambda *arguments: pytest.fail("another network saw a window"))
     frugal = network.to(CPU, low_memory=True)
-    assert frugal.home == CPU and frugal.at_once() == 1
+    assert frugal.home == CPU
     levels = frugal.look(torch.cat([image[..., left : left + 64] for left in (0, 64, 128)]))
     assert batches == [1] * 6
     backbone = network.trained.backbone
