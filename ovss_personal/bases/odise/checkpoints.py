@@ -27,6 +27,7 @@ from ovss_personal.io.files import sha256_file
 DIFFUSION = ("sd-v1-3.safetensors", "sd-v1-3.ckpt")
 FOLDERS = {"unet": "diffusion_pytorch_model", "vae": "diffusion_pytorch_model", "text_encoder": "model"}
 OWN_WORDS = "seen_words.txt"
+_CLIP_SETTINGS = ("input_resolution", "context_length", "vocab_size")  # that OpenAI keeps as tensors
 
 State = dict[str, Tensor]
 
@@ -86,8 +87,7 @@ def read_checkpoints(folder: Path, labels: bool, context: int) -> Checkpoints:
     _check_beginning(odise, own_files[0], digests[-2])
     return Checkpoints(
         trained=trained_tensors(read_tensors(own_files[0]), labels, own_files[0]),
-        # OpenAI's own file is a TorchScript archive, a program; no other such is opened.
-        clip=read_checkpoint(own_files[1], scripted=digests[-1] == clip.sha256),
+        clip=_clip_tensors(own_files[1], digests[-1] == clip.sha256),
         unet=unet,
         vae=vae,
         text=text,
@@ -120,6 +120,12 @@ def trained_tensors(state: State, labels: bool, path: Path) -> State:
         is_of, wanted = odise_name(not labels), odise_name(labels)
         raise WeightsError(f"this is {is_of}, not {wanted}.", path=path, hint=f"Pass --base {is_of}, or another file.")
     return {name: tensor for name, tensor in state.items() if name != "criterion.empty_weight"}
+
+
+def _clip_tensors(path: Path, official: bool) -> State:
+    """CLIP's state dict; OpenAI's own file is a TorchScript archive, a program, and no other such is opened."""
+    state = read_checkpoint(path, scripted=official)
+    return {name: tensor for name, tensor in state.items() if name not in _CLIP_SETTINGS}
 
 
 def _joint_sha256(digests: list[str]) -> str:

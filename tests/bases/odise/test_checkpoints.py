@@ -203,6 +203,7 @@ def test_a_pickle_with_code_in_it_does_not_run(tmp_path: Path, capsys: pytest.Ca
 
 def test_a_program_is_opened_only_if_it_is_openai_s_own(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     linear = torch.nn.Linear(2, 3)
+    linear.register_buffer("context_length", torch.tensor(77))
     with pytest.warns(FutureWarning, match="deprecated"):
         archive = torch.jit.script(linear)
     archive.save(str(folder / CLIP))
