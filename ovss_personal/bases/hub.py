@@ -76,7 +76,8 @@ def look_up_url(url: str) -> HubFile:
     from huggingface_hub.utils import hf_raise_for_status, http_backoff  # type: ignore[attr-defined]
 
     try:
-        answer = http_backoff("HEAD", url)
+        with _quiet("huggingface_hub"):
+            answer = http_backoff("HEAD", url, max_retries=0)
         hf_raise_for_status(answer)
     except Exception as error:
         raise _failed(url, error) from error

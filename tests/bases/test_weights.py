@@ -141,15 +141,17 @@ def test_a_file_that_the_hub_does_not_have(spec: WeightSpec, hub: FakeHub) -> No
     assert kept(spec) == []
 
 
-def test_a_hub_that_does_not_answer(spec: WeightSpec, hub: FakeHub) -> None:
+def test_a_hub_that_does_not_answer(spec: WeightSpec, hub: FakeHub, caplog: pytest.LogCaptureFixture) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         silent = f"http://127.0.0.1:{unused.getsockname()[1]}"
     with pytest.MonkeyPatch.context() as patch:
         template = silent + "/{repo_id}/resolve/{revision}/{filename}"
         patch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", template)
-        with pytest.raises(WeightsError, match=r"could not be downloaded \(.*refused"):
-            load_weights(spec)
+        for each in (spec, dataclasses.replace(spec, url=f"{silent}/tiny.pth")):
+            with pytest.raises(WeightsError, match=r"could not be downloaded \(.*refused"):
+                load_weights(each)
+    assert caplog.records == []
 
 
 def test_a_hub_that_fails_after_it_promised(spec: WeightSpec, hub: FakeHub) -> None:

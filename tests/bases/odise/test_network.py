@@ -90,6 +90,15 @@ def test_with_low_memory_one_network_after_the_other_sees_all_windows(
         assert torch.allclose(torch.cat(list(level), 2), whole[0], atol=1e-5)
 
 
+@pytest.mark.slow
+def test_with_low_memory_the_same_is_seen(odise: OdiseTiny) -> None:
+    """Two windows, twice."""
+    image = torch.rand(1, 3, 64, 128, generator=torch.Generator().manual_seed(0))
+    whole, frugal = (network(image) for network in (odise.network, odise.network.to(CPU, low_memory=True)))
+    for field in dataclasses.fields(whole):
+        assert torch.allclose(getattr(whole, field.name), getattr(frugal, field.name), atol=1e-5)
+
+
 @pytest.mark.parametrize(("dtype", "windows"), [(torch.float32, 4), (torch.bfloat16, 8)])
 def test_a_gpu_takes_as_many_windows_as_it_has_memory_for(
     odise: OdiseTiny, monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype, windows: int
