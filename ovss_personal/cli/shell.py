@@ -197,7 +197,8 @@ def _as_ovss_error(exception: Exception) -> OvssError:
         return exception
     if _is_out_of_memory(exception):
         return ResourceError(
-            "out of memory.", hint="Close other programs, use smaller photos, fewer --tiles or --device cpu."
+            "out of memory.",
+            hint="Close other programs, use smaller photos, fewer --tiles, --low-memory or --device cpu.",
         )
     if isinstance(exception, OSError) and exception.errno in (errno.ENOSPC, errno.EDQUOT):
         return ResourceError(
