@@ -30,8 +30,10 @@ class BaseConfig:
         device: as torch names it, e.g. `cpu`, `cuda:0`.
         tiles: overlapping crops that are passed beside the whole image; 0 is none.
         dtype: precision of the network; scores are float32.
-        weights: a file to read the weights from in place of the base's own.
+        weights: a file or folder to read the weights from in place of the base's own.
         offline: open no connection, even if weights are missing.
+        low_memory: keep on the device only the part of the network that is at work. Slower, the same result; ODISE
+            takes part, the other bases are small.
     """
 
     base: str = "embedded"
@@ -40,6 +42,7 @@ class BaseConfig:
     dtype: Dtype = "float32"
     weights: str | None = None
     offline: bool = False
+    low_memory: bool = False
 
     def __post_init__(self) -> None:
         _check_types(self)

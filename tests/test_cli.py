@@ -207,6 +207,7 @@ def test_personalize_hands_every_option_on(api: FakeApi) -> None:
         *("--base", "mine.yaml", "--device", "cuda:1", "--tiles", "4", "--seed", "3", "--label", "2"),
         *("--category", "dog", "--mask-orientation", "raw", "--alpha", "0.2", "--competitors", "bank"),
         *("--learning-rate", "0.01", "--weights", "san.pth", "--dtype", "bfloat16", "--offline"),
+        "--low-memory",
     )
     assert api.calls["load_base"] == {
         "name": "mine.yaml",
@@ -215,6 +216,7 @@ def test_personalize_hands_every_option_on(api: FakeApi) -> None:
         "weights": Path("san.pth"),
         "dtype": "bfloat16",
         "offline": True,
+        "low_memory": True,
     }
     assert api.calls["load_shots"] == {
         "source": Path("album.json"),
@@ -509,6 +511,22 @@ def test_doctor_is_content_here(private_cache: Path) -> None:
     assert facts["demo albums"]["found"] == "my_bird, my_mug"
     assert facts["weights san_vit_b_16"]["mend"] == "ovss-personal weights pull san_vit_b_16"
     assert list(private_cache.iterdir()) == [], "the probe stays behind"
+
+
+def test_doctor_names_all_that_an_extra_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    extras = {
+        "odise_label": ("odise", "no_such_module", "torch", "nor_this"),
+        "odise_tiny": ("odise", "torch", "numpy"),
+    }
+    for base, expected in (
+        ("odise_label", "no_such_module and nor_this are not installed"),
+        ("odise_tiny", "torch and numpy are installed"),
+    ):
+        monkeypatch.setattr("ovss_personal.bases.EXTRAS", {base: extras[base]})
+        facts = {row["what"]: row for row in json.loads(run("doctor", "--json").stdout)}
+        assert facts["extra odise"]["found"] == expected and facts["extra odise"]["fine"]
+    assert facts["weights odise_label"]["mend"] == "ovss-personal weights pull odise_label"
+    assert facts["weights clip_vit_l_14_336"]["found"] == "not downloaded"
 
 
 def test_doctor_knows_the_weights_that_are_here(monkeypatch: pytest.MonkeyPatch, private_cache: Path) -> None:

@@ -24,10 +24,32 @@ BASES = {
     ),
     "san_vit_b_16": ("ovss_personal.bases.san.base", "SanViTB16", "SAN, ViT-B/16; objects and stuff; a download"),
     "san_vit_large_14": ("ovss_personal.bases.san.base", "SanViTLarge14", "SAN, ViT-L/14; slower, better; a download"),
+    "odise_label": (
+        "ovss_personal.bases.odise.base",
+        "OdiseLabel",
+        "ODISE, trained on labels; objects and stuff; slow; a download, not for commercial use",
+    ),
+    "odise_caption": (
+        "ovss_personal.bases.odise.base",
+        "OdiseCaption",
+        "ODISE, trained on captions; objects and stuff; slow; a download, not for commercial use",
+    ),
+    "odise_tiny": (
+        "ovss_personal.bases.odise.base",
+        "OdiseTiny",
+        "ODISE, reduced and without training: for tests, it sees nothing in particular",
+    ),
 }
 
-# Name -> (the extra that installs what the base needs beside the program, a module of that).
-EXTRAS = {"san_vit_b_16": ("san", "open_clip"), "san_vit_large_14": ("san", "open_clip")}
+# Name -> (the extra that installs what the base needs beside the program, modules of that).
+_SAN, _ODISE = ("san", "open_clip"), ("odise", "diffusers", "open_clip")
+EXTRAS: dict[str, tuple[str, ...]] = {
+    "san_vit_b_16": _SAN,
+    "san_vit_large_14": _SAN,
+    "odise_label": _ODISE,
+    "odise_caption": _ODISE,
+    "odise_tiny": _ODISE,
+}
 
 
 def load_base(
@@ -38,6 +60,7 @@ def load_base(
     weights: str | Path | None = None,
     dtype: Dtype | None = None,
     offline: bool | None = None,
+    low_memory: bool | None = None,
 ) -> Base:
     """Load a frozen base by name, or from a YAML of settings.
 
@@ -45,7 +68,7 @@ def load_base(
         name_or_yaml: a key of `BASES`, or the path of a YAML (see `configs/bases/`). In a YAML, `base` may also be
             the dotted path of a class of your own, `package.module.Class`, called with (BaseConfig, FitConfig).
         device: as torch names it; overrides the YAML, as do all that follow.
-        tiles, weights, dtype, offline: see `BaseConfig`.
+        tiles, weights, dtype, offline, low_memory: see `BaseConfig`.
 
     Raises:
         UsageError: no base of that name, the device is not there, or an extra is not installed.
@@ -67,14 +90,15 @@ def load_base(
         "weights": None if weights is None else str(weights),
         "dtype": dtype,
         "offline": offline,
+        "low_memory": low_memory,
     }
     config = dataclasses.replace(config, **{name: value for name, value in given.items() if value is not None})
     _check_device(config.device)
-    if not has_extra(config.base):
-        extra, module = EXTRAS[config.base]
+    missing = missing_modules(config.base)
+    if missing:
         raise UsageError(
-            f"the base '{config.base}' needs {module}, which is not installed.",
-            hint=f"pip install 'ovss-personal[{extra}]'",
+            f"the base '{config.base}' needs {missing[0]}, which is not installed.",
+            hint=f"pip install 'ovss-personal[{EXTRAS[config.base][0]}]'",
         )
     if config.base in BASES:
         module, cls, _ = BASES[config.base]
@@ -90,9 +114,9 @@ def load_base(
     return base
 
 
-def has_extra(name: str) -> bool:
-    """Whether what the base of that name needs beside the program is installed."""
-    return name not in EXTRAS or find_spec(EXTRAS[name][1]) is not None
+def missing_modules(name: str) -> list[str]:
+    """What the base of that name needs beside the program, and is not installed."""
+    return [module for module in EXTRAS.get(name, ())[1:] if find_spec(module) is None]
 
 
 def _unknown(name: str) -> UsageError:

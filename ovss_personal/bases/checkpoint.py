@@ -11,13 +11,16 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ovss_personal.errors import WeightsError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+# What the loader says it would have to import, and what of that PyTorch Lightning's checkpoints hold.
+_ASKED = re.compile(r"GLOBAL (\S+)")
+_LEFT_BY_TRAINING = ("pytorch_lightning.", "numpy.", "_codecs.")
 _TYPE_NAMES = {"float32": "F32", "float16": "F16", "bfloat16": "BF16", "int64": "I64"}
 
 
@@ -26,20 +29,24 @@ class Manifest:
     """What a checkpoint must hold.
 
     Attributes:
-        tensors: name -> shape and number type, as "240x3x16x16 float32" or "scalar float32".
+        tensors: name -> shape and number type, as "240x3x16x16 float32" or "scalar float", where any float will do.
         constants: names of tensors that may be there too and are of no use.
     """
 
     tensors: Mapping[str, str]
     constants: frozenset[str]
 
-    def differences(self, tensors: Mapping[str, Tensor]) -> list[str]:
-        """A clause for each tensor that is missing, of another shape or type, or not in the manifest."""
+    def differences(self, tensors: Mapping[str, Tensor], open_ended: bool = False) -> list[str]:
+        """A clause for each tensor that is missing, of another shape or type, or, unless that is `open_ended`, not in
+        the manifest.
+        """
         clauses = []
         for name, expected in self.tensors.items():
             found = _describe(tensors[name]) if name in tensors else "missing"
-            if found != expected:
+            if not found.startswith(expected):
                 clauses.append(f"{name} is {found}, not {expected}")
+        if open_ended:
+            return clauses
         unknown = tensors.keys() - self.tensors.keys() - self.constants
         return clauses + [f"{name} is not known" for name in sorted(unknown)]
 
@@ -54,35 +61,77 @@ def read_manifest(path: Path) -> Manifest:
     )
 
 
-def read_checkpoint(path: Path) -> dict[str, Tensor]:
-    """The state dict in a PyTorch checkpoint: all of the file, or what is under its key `model`. Runs no code of it.
+def read_checkpoint(path: Path, scripted: bool = False) -> dict[str, Tensor]:
+    """The state dict in a PyTorch checkpoint: all of the file, or what is under its key `model` or `state_dict`.
 
-    The tensors stay in the file until they are used.
+    Runs no code of it. The tensors stay in the file until they are used.
+
+    Args:
+        path: the file.
+        scripted: it may also be a TorchScript archive, of which this cannot be said: for files that are known.
 
     Raises:
         WeightsError: the file is cut off, is no checkpoint, or holds anything that could be code.
     """
     import torch
 
+    zipped = zipfile.is_zipfile(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of unusual pickles, which are either read or refused
-            held = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+            if scripted and zipped and _is_script(path):
+                held = torch.jit.load(path, map_location="cpu").state_dict()  # type: ignore[no-untyped-call]
+            else:
+                held = _load_tensors(path, mmap=zipped)
     except MemoryError:
         raise
     except Exception as error:  # a damaged pickle fails in any way there is
-        asked = re.search(r"GLOBAL (\S+)", str(error))
+        asked = _ASKED.search(str(error))
         if asked:
             message = f"wants '{asked[1]}' to be run, which tensors do not need; it was not loaded."
         else:
             message = "is cut off, or is no PyTorch checkpoint that holds tensors alone."
         raise WeightsError(message, path=path, hint="Fetch it again from where it was published.") from error
-    state = held.get("model", held) if isinstance(held, dict) else held
+    state = held
+    for key in ("model", "state_dict"):
+        state = state.get(key, state) if isinstance(state, dict) else state
     if not isinstance(state, dict) or not all(
         isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in state.items()
     ):
-        raise WeightsError("holds no state dict, neither as a whole nor under 'model'.", path=path)
+        raise WeightsError("holds no state dict, neither as a whole nor under 'model' or 'state_dict'.", path=path)
     return state
+
+
+def _is_script(path: Path) -> bool:
+    with zipfile.ZipFile(path) as archive:
+        return any(name.endswith("/constants.pkl") for name in archive.namelist())
+
+
+def _load_tensors(path: Path, mmap: bool) -> Any:
+    """`torch.load` of tensors alone; of what a training loop leaves beside them, empty classes take the place."""
+    import torch
+
+    stand_ins: dict[str, type] = {}
+    while True:
+        try:
+            with torch.serialization.safe_globals(list(stand_ins.values())):
+                return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
+        except Exception as error:
+            asked = _ASKED.search(str(error))
+            if asked is None or asked[1] in stand_ins or not asked[1].startswith(_LEFT_BY_TRAINING):
+                raise
+            module, _, name = asked[1].rpartition(".")
+            stand_ins[asked[1]] = type(name, (_Nothing,), {"__module__": module, "__qualname__": name})
+
+
+class _Nothing:
+    """What it was given is forgotten."""
+
+    def __init__(self, *_: object) -> None:
+        pass
+
+    def __setstate__(self, _: object) -> None:
+        pass
 
 
 def write_safetensors(path: Path, tensors: Mapping[str, Tensor]) -> str:

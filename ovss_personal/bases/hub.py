@@ -1,4 +1,5 @@
-"""A file of the Hugging Face hub, downloaded so that an interrupted download goes on where it stopped.
+"""A file of the Hugging Face hub or of another server, downloaded so that an interrupted download goes on where it
+stopped.
 
 `hf_hub_download` begins anew in every process, so only the steps that it is made of are used here. All settings of
 huggingface_hub (HF_ENDPOINT, HF_TOKEN, timeouts, proxies) count as they do there.
@@ -25,19 +26,21 @@ class HubFile(NamedTuple):
     Attributes:
         name: in its repository.
         url: of this very version.
-        etag: what the hub tells versions apart by.
-        bytes: its size, if the hub says it.
+        etag: what the server tells versions apart by.
+        bytes: its size, if the server says it.
+        on_hub: whether it is on the hub, which is told who asks.
     """
 
     name: str
     url: str
     etag: str
     bytes: int | None
+    on_hub: bool = True
 
     @property
     def sha256(self) -> str | None:
         """The checksum that the hub itself states, as it does of large files."""
-        return self.etag if re.fullmatch(r"[0-9a-f]{64}", self.etag) else None
+        return self.etag if self.on_hub and re.fullmatch(r"[0-9a-f]{64}", self.etag) else None
 
 
 def is_offline() -> bool:
@@ -62,6 +65,25 @@ def look_up(repo: str, revision: str, name: str) -> HubFile:
         raise _failed(url, error) from error
     pinned = hf_hub_url(repo, name, revision=found.commit_hash or revision)
     return HubFile(name, pinned, found.etag or "", found.size)
+
+
+def look_up_url(url: str) -> HubFile:
+    """Ask any server for the size and version of a file.
+
+    Raises:
+        WeightsError: there is no such file, or the server does not answer.
+    """
+    from huggingface_hub.utils import hf_raise_for_status, http_backoff  # type: ignore[attr-defined]
+
+    try:
+        with _quiet("huggingface_hub"):
+            answer = http_backoff("HEAD", url, max_retries=0)
+        hf_raise_for_status(answer)
+    except Exception as error:
+        raise _failed(url, error) from error
+    size = answer.headers.get("Content-Length", "")
+    name = url.rpartition("/")[2]
+    return HubFile(name, url, answer.headers.get("ETag", url), int(size) if size.isdecimal() else None, on_hub=False)
 
 
 def download(file: HubFile, folder: Path) -> Path:
@@ -90,7 +112,7 @@ def download(file: HubFile, folder: Path) -> Path:
                     file.url,
                     stream,
                     resume_size=stream.tell(),
-                    headers=build_hf_headers(),
+                    headers=build_hf_headers() if file.on_hub else None,
                     expected_size=file.bytes,
                     displayed_filename=file.name,
                 )
@@ -121,5 +143,5 @@ def _failed(url: str, error: Exception) -> WeightsError:
     return WeightsError(
         f"could not be downloaded ({reason}).",
         path=url,
-        hint="Check the network and run it again, or fetch the file yourself and pass --weights FILE.",
+        hint="Check the network and run it again, or put the file into a folder that OVSS_PERSONAL_WEIGHTS names.",
     )

@@ -1,7 +1,7 @@
 """The weights that do not come with the program: where they are published, and how a base gets them.
 
 A checkpoint is taken from `--weights FILE`, else from the folder OVSS_PERSONAL_WEIGHTS, else from the cache, else from
-the hub. It is read as a checkpoint once; from then on as the safetensors that were made of it:
+where it was published (`published`). It is read as a checkpoint once; from then on as the safetensors made of it:
 
     <cache>/weights/<name>/<sha256 of the checkpoint>/<sha256 of the safetensors>.safetensors
     <cache>/weights/<name>/<file>.sha256      of the first download; no other will be taken for it
@@ -16,72 +16,24 @@ import os
 import re
 import shutil
 import warnings
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from ovss_personal.bases import hub
-from ovss_personal.bases.checkpoint import Manifest, read_checkpoint, read_manifest, write_safetensors
-from ovss_personal.cache import default_folder
+from ovss_personal.bases.checkpoint import read_checkpoint, write_safetensors
+from ovss_personal.bases.published import WEIGHTS, WeightSpec
 from ovss_personal.errors import OutputError, OvssWarning, WeightsError
 from ovss_personal.io.files import atomic_folder, atomic_write, locked, sha256_file
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+__all__ = ["WEIGHTS", "Verified", "WeightSpec", "Weights", "load_weights", "locate", "pull", "verify"]
+
 FOLDER_VARIABLE = "OVSS_PERSONAL_WEIGHTS"
+Against = Literal["known", "beginning", "recorded", "nothing"]
 _PATIENCE = 3600.0  # seconds to wait for another process that is downloading the same
 _SHOWN = 3  # differences from the manifest that an error lists
-
-
-@dataclass(frozen=True)
-class WeightSpec:
-    """A published checkpoint.
-
-    Attributes:
-        name: of the base that it belongs to.
-        repo, revision, file: where it is on the Hugging Face hub.
-        bytes, sha256: of the file, where they are known to us.
-        licence, page: under which terms, and where that is said.
-        manifest: TSV of what it holds; relative to `third_party/`.
-    """
-
-    name: str
-    repo: str
-    revision: str
-    file: str
-    bytes: int | None
-    sha256: str | None
-    licence: str
-    page: str
-    manifest: str
-
-    @property
-    def folder(self) -> Path:
-        """Its folder in the cache."""
-        return default_folder() / "weights" / self.name
-
-    def read_manifest(self) -> Manifest:
-        from importlib.resources import files
-
-        return read_manifest(Path(str(files("ovss_personal.third_party")), self.manifest))
-
-
-def _san(name: str) -> WeightSpec:
-    return WeightSpec(
-        name=name,
-        repo="Mendel192/san",
-        revision="main",
-        file=f"{name}.pth",
-        bytes=None,
-        sha256=None,
-        licence="MIT",
-        page="https://huggingface.co/Mendel192/san",
-        manifest=f"san/{name}.keys.tsv",
-    )
-
-
-WEIGHTS = {name: _san(name) for name in ("san_vit_b_16", "san_vit_large_14")}
 
 
 class Weights(NamedTuple):
@@ -102,12 +54,13 @@ class Verified(NamedTuple):
     Attributes:
         path: the file, or the folder in the cache.
         sha256: of the checkpoint.
-        against: whether this is the checksum known to us, the one recorded on first use, or there was none to compare.
+        against: whether this is the checksum known to us, one that begins as it does as far as we know it, the one
+            recorded on first use, or there was none to compare.
     """
 
     path: Path
     sha256: str
-    against: Literal["known", "recorded", "nothing"]
+    against: Against
 
 
 def load_weights(spec: WeightSpec, chosen: str | None = None, offline: bool = False) -> Weights:
@@ -139,7 +92,7 @@ def load_weights(spec: WeightSpec, chosen: str | None = None, offline: bool = Fa
 
 def pull(spec: WeightSpec) -> Verified:
     """Have the weights in the cache, whole, downloading them if need be. Raises what `load_weights` does."""
-    return Verified(spec.folder, _from_hub(spec, offline=False).sha256, "known" if spec.sha256 else "recorded")
+    return Verified(spec.folder, _from_hub(spec, offline=False).sha256, _held_to(spec, "recorded"))
 
 
 def locate(spec: WeightSpec) -> Path | None:
@@ -161,11 +114,15 @@ def verify(spec: WeightSpec) -> Verified | None:
     found = sha256_file(path)
     if own is not None:
         _check_known(spec, path, found)
-        _read(spec, path)
-        return Verified(path, found, "known" if spec.sha256 else "nothing")
+        _read(spec, path, found)
+        return Verified(path, found, _held_to(spec, "beginning" if spec.sha256 else "nothing"))
     if found != path.stem:
         raise _damaged(spec, path)
-    return Verified(path, path.parent.name, "known" if spec.sha256 else "recorded")
+    return Verified(path, path.parent.name, _held_to(spec, "recorded"))
+
+
+def _held_to(spec: WeightSpec, otherwise: Against) -> Against:
+    return "known" if spec.sha256_is_whole else otherwise
 
 
 def _in_own_folder(spec: WeightSpec) -> Path | None:
@@ -195,7 +152,7 @@ def _from_file(spec: WeightSpec, path: Path, official: bool = False) -> Weights:
                 OvssWarning,
                 stacklevel=2,
             )
-            tensors = _read(spec, path)
+            tensors = _read(spec, path, sha256)
     return Weights(tensors, sha256)
 
 
@@ -203,14 +160,15 @@ def _from_hub(spec: WeightSpec, offline: bool) -> Weights:
     if offline or hub.is_offline():
         raise WeightsError(
             f"the weights {spec.file} are not on this machine, and offline nothing is downloaded.",
-            hint=f"Run 'ovss-personal weights pull {spec.name}' with a connection, or pass --weights FILE.",
+            hint=f"Run 'ovss-personal weights pull {spec.name}' with a connection, or put the file into a folder that "
+            f"{FOLDER_VARIABLE} names.",
         )
     with locked(spec.folder, _PATIENCE):
         recorded = _recorded(spec)
         tensors = _read_entry(spec.folder / recorded) if recorded else None
         if recorded and tensors:  # another process was downloading them
             return Weights(tensors, recorded)
-        file = hub.look_up(spec.repo, spec.revision, spec.file)
+        file = hub.look_up(spec.repo, spec.revision, spec.file) if spec.url is None else hub.look_up_url(spec.url)
         size = "" if file.bytes is None else f", {file.bytes / 1e6:.0f} MB"
         warnings.warn(
             f"downloading {spec.file}{size} from {spec.repo}; the licence of these weights is {spec.licence}, "
@@ -252,21 +210,25 @@ def _check_known(spec: WeightSpec, path: Path, sha256: str) -> None:
     size = path.stat().st_size
     if spec.bytes not in (None, size):
         raise WeightsError(f"is {size} bytes, and {spec.file} is {spec.bytes}.", path=path, hint="Fetch it again.")
-    if spec.sha256 not in (None, sha256):
+    if not spec.may_be(sha256):
+        is_or_begins = "is" if spec.sha256_is_whole else "begins with"
         raise WeightsError(
-            f"its sha256 is {sha256}, and that of {spec.file} is {spec.sha256}.", path=path, hint="Fetch it again."
+            f"its sha256 is {sha256}, and that of {spec.file} {is_or_begins} {spec.sha256}.",
+            path=path,
+            hint="Fetch it again.",
         )
 
 
-def _read(spec: WeightSpec, path: Path) -> dict[str, Tensor]:
-    """The tensors of a checkpoint. Raises WeightsError unless they are those of the manifest."""
-    tensors = read_checkpoint(path)
+def _read(spec: WeightSpec, path: Path, sha256: str) -> dict[str, Tensor]:
+    """The tensors of a checkpoint of that sha256. Raises WeightsError unless they are those of the manifest."""
+    # A TorchScript archive is a program: only the very one that we know is opened.
+    tensors = read_checkpoint(path, scripted=sha256 == spec.sha256)
     manifest = spec.read_manifest()
-    differences = manifest.differences(tensors)
+    differences = manifest.differences(tensors, spec.open_ended)
     if not differences:
         return {name: tensors[name] for name in manifest.tensors}
     for other in WEIGHTS.values():
-        if not other.read_manifest().differences(tensors):
+        if not other.read_manifest().differences(tensors, other.open_ended):
             raise WeightsError(
                 f"this is {other.name}, not {spec.name}.", path=path, hint=f"Pass --base {other.name}, or another file."
             )
@@ -277,7 +239,7 @@ def _read(spec: WeightSpec, path: Path) -> dict[str, Tensor]:
 
 def _convert(spec: WeightSpec, path: Path, sha256: str) -> dict[str, Tensor]:
     """Keep a checkpoint as safetensors, and read those. Other conversions go, but that of the download stays."""
-    tensors = _read(spec, path)
+    tensors = _read(spec, path, sha256)
     entry = spec.folder / sha256
     with atomic_folder(entry, overwrite=True) as part:
         own = write_safetensors(part / "new", tensors)
@@ -317,7 +279,7 @@ def _recorded(spec: WeightSpec) -> str | None:
         return None
     except (OSError, UnicodeDecodeError):
         found = None
-    if found is None or spec.sha256 not in (None, found[0]):
+    if found is None or not spec.may_be(found[0]):
         raise WeightsError("is not the sha256 of these weights.", path=path, hint="Remove it and run it again.")
     return found[0]
 

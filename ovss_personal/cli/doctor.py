@@ -110,13 +110,14 @@ def _base() -> Finding:
 
 def _extras() -> list[Finding]:
     """Of each extra, whether it is installed; the program is whole without."""
-    from ovss_personal.bases import EXTRAS, has_extra
+    from ovss_personal.bases import EXTRAS, missing_modules
 
     findings = {}
-    for base, (extra, module) in EXTRAS.items():
-        there = has_extra(base)
-        found = f"{module} is {'' if there else 'not '}installed"
-        mend = None if there else f"pip install 'ovss-personal[{extra}]'"
+    for base, (extra, *modules) in EXTRAS.items():
+        missing = missing_modules(base)
+        named = missing or modules
+        found = f"{' and '.join(named)} {'is' if len(named) == 1 else 'are'} {'not ' if missing else ''}installed"
+        mend = f"pip install 'ovss-personal[{extra}]'" if missing else None
         findings[extra] = Finding(f"extra {extra}", True, found, mend)
     return list(findings.values())
 

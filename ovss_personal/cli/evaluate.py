@@ -13,6 +13,7 @@ from ovss_personal.cli.shell import (
     DebugFlag,
     Device,
     JsonFlag,
+    LowMemory,
     NoCache,
     Offline,
     Precision,
@@ -41,6 +42,7 @@ def evaluate(
     weights: WeightsFile = None,
     dtype: Precision = None,
     offline: Offline = False,
+    low_memory: LowMemory = False,
     shots: Annotated[str, typer.Option(help="From how many photos to learn, by comma.")] = "1,3,5",
     methods: Annotated[
         list[str] | None, typer.Option(help='A method, e.g. "text only"; may be repeated. All if left out.')
@@ -67,7 +69,15 @@ def evaluate(
 
     benchmark = read_manifest(manifest)
     counts = _counts(shots, benchmark)
-    segmenter = api.load_base(base, device=device, tiles=tiles, weights=weights, dtype=dtype, offline=offline or None)
+    segmenter = api.load_base(
+        base,
+        device=device,
+        tiles=tiles,
+        weights=weights,
+        dtype=dtype,
+        offline=offline or None,
+        low_memory=low_memory or None,
+    )
     chosen = _chosen(methods or [], known_methods(segmenter.fit_defaults))
     cache = None if no_cache else ProposalCache()
     results = runner.evaluate(segmenter, benchmark, chosen, counts, out, cache)

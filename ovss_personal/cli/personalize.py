@@ -18,6 +18,7 @@ from ovss_personal.cli.shell import (
     Ignore,
     JsonFlag,
     Label,
+    LowMemory,
     MaskOrientation,
     NoCache,
     Offline,
@@ -74,6 +75,7 @@ def personalize(
     weights: WeightsFile = None,
     dtype: Precision = None,
     offline: Offline = False,
+    low_memory: LowMemory = False,
     no_cache: NoCache = False,
     push_to_hub: Annotated[str | None, typer.Option(help="Then upload it to this repository, e.g. me/my-bird.")] = None,
     as_json: JsonFlag = False,
@@ -97,7 +99,15 @@ def personalize(
         ignore=ignore,
         mask_orientation=mask_orientation,
     )
-    segmenter = api.load_base(base, device=device, tiles=tiles, weights=weights, dtype=dtype, offline=offline or None)
+    segmenter = api.load_base(
+        base,
+        device=device,
+        tiles=tiles,
+        weights=weights,
+        dtype=dtype,
+        offline=offline or None,
+        low_memory=low_memory or None,
+    )
     config = segmenter.fit_defaults if preset is None else FitConfig.preset(preset)
     given: dict[str, Any] = {
         "alpha": alpha,

@@ -17,6 +17,7 @@ from ovss_personal.cli.shell import (
     DebugFlag,
     Device,
     JsonFlag,
+    LowMemory,
     NoCache,
     Offline,
     Overwrite,
@@ -65,6 +66,7 @@ def segment(
     weights: WeightsFile = None,
     dtype: Precision = None,
     offline: Offline = False,
+    low_memory: LowMemory = False,
     no_cache: NoCache = False,
     as_json: JsonFlag = False,
     debug: DebugFlag = False,
@@ -88,7 +90,15 @@ def segment(
     targets = _plan(sources, [item.name for item in concepts], out)
     result_file = out / "result.json"
     _check_free(out, overwrite)
-    segmenter = api.load_base(base, device=device, tiles=tiles, weights=weights, dtype=dtype, offline=offline or None)
+    segmenter = api.load_base(
+        base,
+        device=device,
+        tiles=tiles,
+        weights=weights,
+        dtype=dtype,
+        offline=offline or None,
+        low_memory=low_memory or None,
+    )
     cache = None if no_cache else ProposalCache()
     done: list[dict[str, Any]] = []
     failed: list[dict[str, Any]] = []

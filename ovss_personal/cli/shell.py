@@ -32,11 +32,16 @@ Tiles = Annotated[
     typer.Option(min=0, help="Overlapping crops to look at as well: finds small objects, takes longer."),
 ]
 WeightsFile = Annotated[
-    Path | None, typer.Option("--weights", help="Read the base's weights from here, not from where they are kept.")
+    Path | None,
+    typer.Option("--weights", help="Read the base's weights from this file (ODISE: folder), not where they are kept."),
 ]
 Precision = Annotated[Dtype | None, typer.Option("--dtype", help="Precision of the base; the base's own if left out.")]
 Offline = Annotated[
     bool, typer.Option("--offline", help="Open no connection, even if weights have to be downloaded first.")
+]
+LowMemory = Annotated[
+    bool,
+    typer.Option("--low-memory", help="Keep only the part of a large base on the GPU that is at work; slower."),
 ]
 Label = Annotated[int | None, typer.Option(help="The object's value in masks of several labels.")]
 Category = Annotated[str | None, typer.Option(help="The object's category in a COCO or LabelMe JSON.")]
@@ -192,7 +197,8 @@ def _as_ovss_error(exception: Exception) -> OvssError:
         return exception
     if _is_out_of_memory(exception):
         return ResourceError(
-            "out of memory.", hint="Close other programs, use smaller photos, fewer --tiles or --device cpu."
+            "out of memory.",
+            hint="Close other programs, use smaller photos, fewer --tiles, --low-memory or --device cpu.",
         )
     if isinstance(exception, OSError) and exception.errno in (errno.ENOSPC, errno.EDQUOT):
         return ResourceError(

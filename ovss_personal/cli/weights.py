@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _AGAINST = {
     "known": "agrees with the sha256 that we know",
+    "beginning": "holds the right tensors, and its sha256 begins with the digits that we know",
     "recorded": "agrees with the sha256 recorded on first use",
     "nothing": "holds the right tensors, but we know no sha256 to compare with",
 }
@@ -39,7 +40,8 @@ def list_weights(*, as_json: JsonFlag = False, debug: DebugFlag = False) -> None
         return
     for name, spec in WEIGHTS.items():
         here = places[name] or f"not here; get it with: ovss-personal weights pull {name}"
-        print(f"{name}: {spec.file}, licence {spec.licence} ({spec.page}): {here}")
+        needs = f"; needs {' and '.join(spec.needs)}" if spec.needs else ""
+        print(f"{name}: {spec.file}, licence {spec.licence} ({spec.page}){needs}: {here}")
 
 
 def pull(
@@ -48,14 +50,17 @@ def pull(
     as_json: JsonFlag = False,
     debug: DebugFlag = False,
 ) -> None:
-    """Download weights into the cache, unless they are there already and whole."""
+    """Download weights and those that they need into the cache, unless they are there already and whole."""
     from ovss_personal.bases import weights
 
-    found = weights.pull(_spec(name))
+    rows = []
+    for spec in _specs(name):
+        found = weights.pull(spec)
+        rows.append(_row(spec.name, found))
+        if not as_json:
+            print(_line(spec.name, found))
     if as_json:
-        print_json(_row(name, found))
-    else:
-        print(_line(name, found))
+        print_json(rows)
 
 
 def verify(
@@ -66,17 +71,17 @@ def verify(
 ) -> None:
     """Hash the weights that are here, and say what the hash was compared with.
 
-    The exit code is 4 if any are damaged, or if the one named is not here.
+    The exit code is 4 if any are damaged, or if those named, or what they need, are not here.
     """
     from ovss_personal.bases import weights
 
-    specs = list(weights.WEIGHTS.values()) if name is None else [_spec(name)]
+    specs = list(weights.WEIGHTS.values()) if name is None else _specs(name)
     rows: list[dict[str, Any]] = []
     for spec in specs:
         try:
             found = weights.verify(spec)
             if found is None and name is not None:
-                raise WeightsError(f"{name} is not here.", hint=f"ovss-personal weights pull {name}")
+                raise WeightsError(f"{spec.name} is not here.", hint=f"ovss-personal weights pull {name}")
         except WeightsError as error:
             rows.append({"name": spec.name, **error.to_json()})
             if not as_json:
@@ -94,12 +99,13 @@ def verify(
         raise typer.Exit(WeightsError.exit_code)
 
 
-def _spec(name: str) -> WeightSpec:
+def _specs(name: str) -> list[WeightSpec]:
+    """The weights of that name and those that they need."""
     from ovss_personal.bases.weights import WEIGHTS
 
     if name not in WEIGHTS:
         raise UsageError(f"there are no weights '{name}'.", hint=f"The weights are: {', '.join(WEIGHTS)}.")
-    return WEIGHTS[name]
+    return [WEIGHTS[each] for each in (name, *WEIGHTS[name].needs)]
 
 
 def _row(name: str, found: Verified) -> dict[str, Any]:

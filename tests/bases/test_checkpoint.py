@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import pickle
+import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from fakes.checkpoints import CONSTANT, saved, tiny, tiny_spec
@@ -60,6 +63,23 @@ def test_code_in_a_pickle_is_not_run(path: Path, layout: str) -> None:
     assert not path.with_name("ran").exists()
     pickle.loads(pickle.dumps(hostile["extra"]))
     assert path.with_name("ran").exists(), "the pickle would have run code"
+
+
+def test_what_pytorch_lightning_leaves_beside_the_tensors_is_nothing(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A class as a key and an array's number, neither of which is imported."""
+    module = ModuleType("pytorch_lightning.callbacks.model_checkpoint")
+    kept = type("ModelCheckpoint", (), {"__module__": module.__name__})
+    monkeypatch.setattr(module, "ModelCheckpoint", kept, raising=False)
+    with monkeypatch.context() as patch:
+        for name in ("pytorch_lightning", "pytorch_lightning.callbacks", module.__name__):
+            patch.setitem(sys.modules, name, module)
+        content = saved({"callbacks": {kept: {"best": np.float64(0.5)}, "last": kept()}, "state_dict": tiny()})
+    path.write_bytes(content)
+    found = read_checkpoint(path)
+    assert found.keys() == tiny().keys() and all(torch.equal(found[k], v) for k, v in tiny().items())
+    assert module.__name__ not in sys.modules
 
 
 @pytest.mark.parametrize(

@@ -29,9 +29,10 @@ def yaml(folder: Path, text: str) -> Path:
     [
         ("embeded", "did you mean 'embedded'?"),
         ("Embedded", "did you mean 'embedded'?"),
-        ("sam", "the bases are: embedded, san_vit_b_16, san_vit_large_14; or name a .yaml file."),
-        ("", "the bases are: embedded, san_vit_b_16, san_vit_large_14; or name a .yaml file."),
+        ("sam", f"the bases are: {', '.join(BASES)}; or name a .yaml file."),
+        ("", f"the bases are: {', '.join(BASES)}; or name a .yaml file."),
         ("san_vit_b16", "did you mean 'san_vit_b_16'?"),
+        ("odise-label", "did you mean 'odise_label'?"),
     ],
 )
 def test_an_unknown_base_is_a_usage_error_with_a_hint(name: str, hint: str) -> None:
@@ -84,8 +85,9 @@ def test_a_yaml_sets_base_and_fit_and_arguments_override_it(colours: None, tmp_p
     base = load_base(path)
     assert base.config.tiles == 9 and base.fit_defaults == FitConfig(iterations=7)
     assert load_base(str(path), tiles=0, device="cpu").config.tiles == 0
-    given = load_base(path, weights=Path("san.pth"), dtype="bfloat16", offline=True).config
+    given = load_base(path, weights=Path("san.pth"), dtype="bfloat16", offline=True, low_memory=True).config
     assert (given.tiles, given.weights, given.dtype, given.offline) == (9, "san.pth", "bfloat16", True)
+    assert given.low_memory and not load_base(path).config.low_memory
 
 
 def test_a_dotted_path_names_a_class_of_one_s_own(tmp_path: Path) -> None:
@@ -137,6 +139,13 @@ def test_a_base_whose_extra_is_missing_says_how_to_install_it(monkeypatch: pytes
 
 def test_extras_are_of_bases() -> None:
     assert bases.EXTRAS.keys() <= bases.BASES.keys()
+
+
+def test_a_base_needs_all_modules_of_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(bases.EXTRAS, "odise_tiny", ("odise", "torch", "no_such_module"))
+    with pytest.raises(UsageError, match="needs no_such_module") as caught:
+        load_base("odise_tiny")
+    assert caught.value.hint == "pip install 'ovss-personal[odise]'"
 
 
 def test_every_base_has_a_line_about_it() -> None:

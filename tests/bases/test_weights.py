@@ -113,7 +113,7 @@ def test_a_connection_that_breaks_is_taken_up_where_it_broke(spec: WeightSpec, h
 def test_a_download_goes_on_in_another_run(spec: WeightSpec, hub: FakeHub, content: bytes) -> None:
     hub.cuts = [1000, *[0] * 5]
     error = failure(spec)
-    assert "could not be downloaded" in str(error) and "--weights FILE" in str(error.hint)
+    assert "could not be downloaded" in str(error) and "OVSS_PERSONAL_WEIGHTS" in str(error.hint)
     (part,) = kept(spec)
     assert part.startswith(".tiny.pth.") and (spec.folder / part).read_bytes() == content[:1000]
     assert locate(spec) is None and verify(spec) is None
@@ -141,15 +141,17 @@ def test_a_file_that_the_hub_does_not_have(spec: WeightSpec, hub: FakeHub) -> No
     assert kept(spec) == []
 
 
-def test_a_hub_that_does_not_answer(spec: WeightSpec, hub: FakeHub) -> None:
+def test_a_hub_that_does_not_answer(spec: WeightSpec, hub: FakeHub, caplog: pytest.LogCaptureFixture) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         silent = f"http://127.0.0.1:{unused.getsockname()[1]}"
     with pytest.MonkeyPatch.context() as patch:
         template = silent + "/{repo_id}/resolve/{revision}/{filename}"
         patch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", template)
-        with pytest.raises(WeightsError, match=r"could not be downloaded \(.*refused"):
-            load_weights(spec)
+        for each in (spec, dataclasses.replace(spec, url=f"{silent}/tiny.pth")):
+            with pytest.raises(WeightsError, match=r"could not be downloaded \(.*refused"):
+                load_weights(each)
+    assert caplog.records == []
 
 
 def test_a_hub_that_fails_after_it_promised(spec: WeightSpec, hub: FakeHub) -> None:
@@ -196,6 +198,49 @@ def test_a_checksum_that_we_know_is_held_to(spec: WeightSpec, hub: FakeHub, cont
     assert found is not None and found.against == "known"
     with pytest.raises(WeightsError, match="is not the sha256 of these weights"):
         load_weights(wrong)
+
+
+def test_a_checksum_of_which_we_know_the_beginning_is_held_to_that(
+    spec: WeightSpec, hub: FakeHub, content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = hashlib.sha256(content).hexdigest()
+    wrong = dataclasses.replace(spec, sha256="1" * 8)
+    assert f"its sha256 is {right}, and that of tiny.pth begins with 11111111." in str(failure(wrong))
+    known = dataclasses.replace(spec, sha256=right[:8])
+    assert is_tiny(fetched(known), content)
+    found = verify(known)
+    assert found is not None and found.against == "recorded", "which says more than eight digits"
+    monkeypatch.setenv("OVSS_PERSONAL_WEIGHTS", str(tmp_path))
+    (tmp_path / "tiny.pth").write_bytes(content)
+    found = verify(known)
+    assert found is not None and found.against == "beginning"
+
+
+def test_a_file_that_is_not_on_the_hub_is_told_resumed_and_recorded(
+    spec: WeightSpec, hub: FakeHub, content: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    elsewhere = dataclasses.replace(spec, url=f"{hub.address}/elsewhere/tiny.pth")
+    hub.cuts = [1000, *[0] * 5]
+    error = failure(elsewhere)
+    assert str(error).startswith(f"{elsewhere.url}: could not be downloaded")
+    assert is_tiny(fetched(elsewhere), content)
+    assert hub.ranges[-1] == "bytes=1000-" and kept(spec)[-1] == "tiny.pth.sha256"
+    assert not any(hub.tokens), "nobody but the hub is told who asks"
+    hub.asked.clear()
+    assert is_tiny(load_weights(elsewhere, offline=True), content) and hub.asked == []
+    hub.files.clear()
+    with pytest.raises(WeightsError, match=r"elsewhere/none: could not be downloaded \(.*404"):
+        load_weights(dataclasses.replace(spec, name="none", url=f"{hub.address}/elsewhere/none"))
+
+
+def test_what_an_open_ended_manifest_does_not_list_is_left_out(spec: WeightSpec, tmp_path: Path) -> None:
+    chosen = tmp_path / "mine.ckpt"
+    chosen.write_bytes(saved({"state_dict": {**tiny(), "model_ema.decay": torch.ones(1)}}))
+    with pytest.raises(WeightsError, match=r"model_ema\.decay is not known"):
+        load_weights(spec, str(chosen))
+    tensors = load_weights(dataclasses.replace(spec, open_ended=True), str(chosen)).tensors
+    assert tensors.keys() == tiny().keys()
 
 
 def test_a_download_of_the_other_size_is_not_kept(spec: WeightSpec, hub: FakeHub) -> None:
@@ -472,8 +517,20 @@ def test_a_killed_run_leaves_nothing_that_counts(spec: WeightSpec, tmp_path: Pat
     assert not any(".part/" in name for name in kept(spec)), "nor does it stay"
 
 
-def test_every_spec_is_of_a_base_and_has_a_manifest() -> None:
-    assert WEIGHTS.keys() <= BASES.keys()
+def test_every_spec_is_of_a_base_or_needed_by_one_and_has_a_manifest() -> None:
+    needed = {name for spec in WEIGHTS.values() for name in spec.needs}
+    assert WEIGHTS.keys() - BASES.keys() == needed == {"stable_diffusion_v1_3", "clip_vit_l_14_336"}
     for name, spec in WEIGHTS.items():
-        assert spec.name == name and spec.read_manifest().tensors
+        assert spec.name == name and spec.read_manifest().tensors and spec.licence
+        assert spec.url is None or (spec.url.startswith("https://") and spec.url.endswith(f"/{spec.file}"))
+
+
+def test_what_is_known_of_the_published_files() -> None:
+    for name in ("san_vit_b_16", "san_vit_large_14"):
+        spec = WEIGHTS[name]
         assert (spec.repo, spec.file, spec.licence) == ("Mendel192/san", f"{name}.pth", "MIT")
+    for name, beginning in (("odise_label", "b67d2efc"), ("odise_caption", "853cc971")):
+        spec = WEIGHTS[name]
+        assert spec.file == f"{name}_coco_50e-{spec.sha256}.pth" and spec.sha256 == beginning
+        assert "not for commercial use" in spec.licence and not spec.sha256_is_whole
+    assert WEIGHTS["clip_vit_l_14_336"].sha256_is_whole

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import socket
@@ -57,12 +58,30 @@ def test_pull_tells_the_licence_first_and_verify_what_it_compared(spec: WeightSp
     assert first.stderr == f"warning: downloading tiny.pth, 0 MB from somebody/tiny; {LICENCE}\n"
     assert first.stdout == f"tiny: {spec.folder} agrees with the sha256 recorded on first use ({DIGEST})\n"
     again = run("weights", "pull", "tiny", "--json")
-    assert again.facts == {"name": "tiny", "path": str(spec.folder), "sha256": DIGEST, "against": "recorded"}
+    assert again.facts == [{"name": "tiny", "path": str(spec.folder), "sha256": DIGEST, "against": "recorded"}]
     assert again.stderr == ""
     told = run("weights", "verify").stdout
     assert told.startswith("tiny: ") and told.endswith(f"agrees with the sha256 recorded on first use ({DIGEST})\n")
     (row,) = run("weights", "verify", "tiny", "--json").facts
     assert (row["against"], row["sha256"]) == ("recorded", DIGEST)
+
+
+def test_what_a_base_needs_is_listed_pulled_and_verified_with_it(
+    spec: WeightSpec, hub: FakeHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub.files["tinier.pth"] = saved({"model": tiny("tinier")})
+    elsewhere = dataclasses.replace(weights.WEIGHTS["tinier"], url=f"{hub.address}/elsewhere/tinier.pth")
+    monkeypatch.setitem(weights.WEIGHTS, "tinier", elsewhere)
+    monkeypatch.setitem(weights.WEIGHTS, "tiny", dataclasses.replace(spec, needs=("tinier",)))
+    assert "(https://example.org/tiny); needs tinier: not here" in run("weights", "list").stdout
+    run("weights", "pull", "tinier")
+    absent = attempt("weights", "verify", "tiny")
+    assert absent.code == 4 and absent.stdout.startswith("tinier: ")
+    assert absent.stderr == "error: tiny is not here.\nhint: ovss-personal weights pull tiny\n"
+    outcome = run("weights", "pull", "tiny")
+    assert outcome.stderr.count(LICENCE) == 1, "the other is here already"
+    assert [line.split(":")[0] for line in outcome.stdout.splitlines()] == ["tiny", "tinier"]
+    assert [row["name"] for row in run("weights", "verify", "tiny", "--json").facts] == ["tiny", "tinier"]
 
 
 def test_verify_of_a_file_of_the_user_s_own(monkeypatch: pytest.MonkeyPatch) -> None:

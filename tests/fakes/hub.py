@@ -1,4 +1,7 @@
-"""A hub on loopback: as much of its protocol as a download needs, and the ways in which one goes wrong."""
+"""A hub on loopback: as much of its protocol as a download needs, and the ways in which one goes wrong.
+
+Below `/elsewhere/` it serves the same files as a server does that is no hub, after a redirection.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,8 @@ class FakeHub(ThreadingHTTPServer):
 
     Attributes:
         files: name -> content.
-        asked: (method, name, Range header) of each request for a file of REPO.
+        asked: (method, name, Range header) of each request for a file.
+        tokens: the Authorization header of each of them.
         cuts: after how many bytes to hang up, for one GET after the other; those after them are answered whole.
         broken: answer every GET with 503.
         etag: what to call every version, in place of its sha256.
@@ -31,6 +35,7 @@ class FakeHub(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.files: dict[str, bytes] = {}
         self.asked: list[tuple[str, str, str | None]] = []
+        self.tokens: list[str | None] = []
         self.cuts: list[int] = []
         self.broken = False
         self.etag: str | None = None
@@ -60,11 +65,14 @@ class Handler(BaseHTTPRequestHandler):
 
     def answer(self) -> tuple[bytes, int]:
         """Send the headers; returns what to send after them, and from which byte on."""
-        found = re.fullmatch(rf"/{REPO}/resolve/[^/]+/(.+)", self.path)
+        if self.path.startswith("/elsewhere/"):
+            return self.redirect(self.path.replace("/elsewhere/", "/mirror/"))
+        found = re.fullmatch(rf"/(?:{REPO}/resolve/[^/]+|mirror)/(.+)", self.path)
         if found is None:  # huggingface_hub has questions of its own, once a day
             return self.refuse(404, "RepoNotFound")
         wanted = self.headers["Range"]
         self.server.asked.append((self.command, found[1], wanted))
+        self.server.tokens.append(self.headers["Authorization"])
         content = self.server.files.get(found[1])
         if content is None:
             return self.refuse(404, "EntryNotFound")
@@ -74,12 +82,20 @@ class Handler(BaseHTTPRequestHandler):
         digest = hashlib.sha256(content).hexdigest()
         self.send_response(206 if wanted else 200)
         self.send_header("ETag", f'"{self.server.etag or digest}"')
-        self.send_header("X-Repo-Commit", digest[:40])
+        if not self.path.startswith("/mirror/"):
+            self.send_header("X-Repo-Commit", digest[:40])
         self.send_header("Content-Length", str(len(content) - begin))
         if wanted:
             self.send_header("Content-Range", f"bytes {begin}-{len(content) - 1}/{len(content)}")
         self.end_headers()
         return content, begin
+
+    def redirect(self, path: str) -> tuple[bytes, int]:
+        self.send_response(302)
+        self.send_header("Location", path)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+        return b"", 0
 
     def refuse(self, code: int, reason: str) -> tuple[bytes, int]:
         self.send_response(code)

@@ -65,10 +65,11 @@ def test_tiny_captioner_and_taps() -> None:
     nets.within(time[:, None], golden["cond_emb"], 1e-4)
     nets.within(fixed_noise(), golden["shared_noise"], 0)
     assert np.allclose((SIGNAL, NOISE), golden["q_sample_coeffs"], rtol=1e-12)
-    _, latent = network.extractor.encode(x)
+    first, latent = network.extractor.encode(x)
     nets.within(latent, golden["latent"], 1e-4)
-    nets.within(network.extractor.add_noise(latent), golden["noisy_latent"], 1e-4)
-    taps = network.extractor(x, context, time)
+    noisy = network.extractor.add_noise(latent)
+    nets.within(noisy, golden["noisy_latent"], 1e-4)
+    taps = [*first, *network.extractor.denoise(noisy, context, time), *network.extractor.decode(latent)]
     check_taps(taps, golden, 16, 16)
     pyramid = window_pyramid(taps, network.trained.backbone.feature_projections, 512)
     for name, level in zip(LEVELS, pyramid, strict=True):
@@ -97,9 +98,10 @@ def test_full_size_window() -> None:
     nets.within(network.empty[:, ::7, ::4], golden["uncond_inputs_every7"], 1e-3)
     nets.within(context[:, ::7, ::4], golden["cond_inputs_every7"], 1e-3)
     nets.within(time[:, None], golden["cond_emb"], 1e-3)
-    _, latent = network.extractor.encode(x)
+    first, latent = network.extractor.encode(x)
     nets.within(latent[:, :, ::2, ::2], golden["latent_s2"], 1e-4)
-    taps = network.extractor(x, context, time)
+    noisy = network.extractor.add_noise(latent)
+    taps = [*first, *network.extractor.denoise(noisy, context, time), *network.extractor.decode(latent)]
     check_taps(taps, golden, 32, 8)
     pyramid = window_pyramid(taps, network.trained.backbone.feature_projections, 512)
     for name, level in zip(LEVELS, pyramid, strict=True):

@@ -21,9 +21,11 @@ from ovss_personal.bases.odise.clip import tokenize
 from ovss_personal.bases.odise.clip_branch import probe, visible_patches
 from ovss_personal.bases.odise.ensemble import CAPTION, LABEL, ensemble, final_logits
 from ovss_personal.bases.odise.heads import CategoryHead, best_synonym, cosine_logits
-from ovss_personal.bases.odise.inference import instances, panoptic, semantic, to_image
+from ovss_personal.bases.odise.inference import instances, panoptic
 from ovss_personal.bases.odise.network import pad, padded_size
 from ovss_personal.bases.odise.sizes import TINY
+from ovss_personal.grid import mask_rows
+from ovss_personal.label_map import ScoredProposals, label_map, shares
 from ovss_personal.structures import Canvas
 
 WORDS = ["cat", "kitten", "dog", "zebra crossing", "crosswalk", "my mug", "sky", "clouds", "grass field"]
@@ -50,8 +52,28 @@ def photo(height: int, width: int, seed: int) -> Tensor:
     return torch.from_numpy(image(height, width, seed)).permute(2, 0, 1)[None] / 255
 
 
-def same_labels(found: Tensor, expected: np.ndarray) -> None:
-    assert (found.numpy() == expected).mean() >= 0.999
+def same_labels(found: Tensor | np.ndarray, expected: np.ndarray) -> None:
+    assert (np.asarray(found) == expected).mean() >= 0.999
+
+
+def scored(masks: Tensor, logits: Tensor) -> ScoredProposals:
+    """What the program paints from, of mask logits (Q, h, w) and final logits (Q, K + 1)."""
+    return ScoredProposals(masks, logits.softmax(-1)[:, :-1], torch.empty(len(masks), 0))
+
+
+def labels_of(masks: Tensor, logits: Tensor, canvas: Canvas) -> np.ndarray:
+    """(H, W) as `segment` labels an image that lies on this canvas."""
+    blank = np.zeros((*canvas.original, 3), np.uint8)
+    return label_map(scored(masks, logits), canvas, blank, [str(k) for k in range(logits.shape[1] - 1)]).labels
+
+
+def scores_of(masks: Tensor, logits: Tensor) -> Tensor:
+    """(K, H, W) of masks at the image's size."""
+    return shares(scored(masks, logits), masks.sigmoid())[0]
+
+
+def at_image_size(masks: Tensor, canvas: Canvas) -> Tensor:
+    return mask_rows(masks, canvas, 0, canvas.original[0])
 
 
 class Classified:
@@ -92,10 +114,10 @@ def test_heads(labels: bool, name: str) -> None:
     nets.within(found.ensemble, golden["clip_out"], 1e-4)
     nets.within(found.logits[0], golden["mask_cls"], 2e-3)
     assert padded_size(240, 300) == (256, 320)
-    large = to_image(masks[0], Canvas(original=(480, 600), resized=(240, 300), padded=(256, 320)))
-    scores = semantic(large, found.logits[0])
-    nets.within(scores[:, ::8, ::8], golden["sem_seg_s8"], 1e-3)
-    same_labels(scores.argmax(0)[::2, ::2], golden["sem_argmax_s2"])
+    canvas = Canvas(original=(480, 600), resized=(240, 300), padded=(256, 320))
+    large = at_image_size(masks[0], canvas)
+    nets.within(scores_of(large, found.logits[0])[:, ::8, ::8], golden["sem_seg_s8"], 1e-3)
+    same_labels(labels_of(masks[0], found.logits[0], canvas)[::2, ::2], golden["sem_argmax_s2"])
     ids, segments = panoptic(large, found.logits[0], THINGS)
     same_labels(ids[::2, ::2], golden["panoptic_s2"])
     assert segments == []
@@ -120,9 +142,9 @@ def test_inference() -> None:
     golden = nets.golden("inference")
     masks, logits = torch.from_numpy(discs()), nets.draw("pan_cls", (20, 7), 3.0)
     assert masks.mean().item() == pytest.approx(float(golden["inf_masks_sha_check_mean"]), abs=1e-5)
-    scores = semantic(masks, logits)
-    nets.within(scores[:, ::4, ::4], golden["inf_sem_seg_s4"], 1e-3)
-    same_labels(scores.argmax(0), golden["inf_sem_argmax"])
+    nets.within(scores_of(masks, logits)[:, ::4, ::4], golden["inf_sem_seg_s4"], 1e-3)
+    size = (masks.shape[1], masks.shape[2])
+    same_labels(labels_of(masks, logits, Canvas(size, size, size)), golden["inf_sem_argmax"])
     for overlap in (0.8, 0.0):
         ids, segments = panoptic(masks, logits, THINGS, overlap)
         same_labels(ids, golden[f"inf_panoptic_ov{overlap}"])
@@ -150,10 +172,10 @@ def test_end_to_end() -> None:
     scale = network.trained.sem_seg_head.predictor.logit_scale.item()
     logits = Classified(True, seen.embeddings, scale, torch.zeros(1, 100), x, seen.masks).logits[0]
     nets.within(logits, golden["e2e_mask_cls"], 2e-3)
-    large = to_image(seen.masks[0], Canvas(original=(480, 621), resized=(544, 704), padded=(576, 704)))
-    scores = semantic(large, logits)
-    nets.within(scores[:, ::12, ::12], golden["e2e_sem_seg_s12"], 1e-3)
-    same_labels(scores.argmax(0)[::2, ::2], golden["e2e_sem_argmax_s2"])
+    canvas = Canvas(original=(480, 621), resized=(544, 704), padded=(576, 704))
+    large = at_image_size(seen.masks[0], canvas)
+    nets.within(scores_of(large, logits)[:, ::12, ::12], golden["e2e_sem_seg_s12"], 1e-3)
+    same_labels(labels_of(seen.masks[0], logits, canvas)[::2, ::2], golden["e2e_sem_argmax_s2"])
     ids, segments = panoptic(large, logits, THINGS)
     same_labels(ids[::2, ::2], golden["e2e_panoptic_s2"])
     assert [(s.id, s.thing, s.category) for s in segments] == [(1, False, 4)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,9 +15,9 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
-from ovss_personal.bases.odise.checkpoints import ODISE, OWN_WORDS, Checkpoints, read_checkpoints
+from ovss_personal.bases.odise.checkpoints import OWN_WORDS, Checkpoints, published_checkpoints, read_checkpoints
 from ovss_personal.bases.odise.clip import FrozenClip, build_clip
-from ovss_personal.bases.odise.clip_branch import probe, visible_patches
+from ovss_personal.bases.odise.clip_branch import visible_patches
 from ovss_personal.bases.odise.decoder import QUERIES
 from ovss_personal.bases.odise.dense import clip_cells, diffusion_cells
 from ovss_personal.bases.odise.diffusion import build_text_encoder, build_unet, build_vae, empty_caption
@@ -29,6 +30,7 @@ from ovss_personal.bases.odise.pixel_decoder import WIDTH
 from ovss_personal.bases.odise.seeded import seeded_like
 from ovss_personal.bases.odise.sizes import FULL, TINY, Size
 from ovss_personal.bases.odise.vocabulary import plain, seen_words
+from ovss_personal.cache import WordCache
 from ovss_personal.config import BaseConfig, Competitors, FitConfig
 from ovss_personal.errors import UsageError, WeightsError
 from ovss_personal.structures import BaseTraits, Canvas, Proposals, RGBImage
@@ -39,8 +41,10 @@ VisualFeatures = Literal["both", "diffusion", "clip"]
 
 
 class OdiseLabel:
-    """The model trained on COCO's panoptic labels (`Base` protocol). Of the settings, `weights` names the folder that
-    `checkpoints` describes.
+    """The model trained on COCO's panoptic labels (`Base` protocol).
+
+    Of the settings, `weights` names a folder that `checkpoints` describes, `dtype` is the precision of the frozen
+    networks, `low_memory` counts on a device other than the CPU, and `tiles` has no effect. Threads take turns.
 
     Embeddings and words live in the joint space of `joint`: 256 trained numbers beside 768 of mask-pooled CLIP. A
     personal word is one of them, so it takes part in both halves of the ensemble, as a word that training has not
@@ -52,6 +56,7 @@ class OdiseLabel:
 
     Raises:
         WeightsError: weights are missing, corrupt, or of another model.
+        ResourceError, OutputError: there is no room to keep what was downloaded.
     """
 
     name = "odise_label"
@@ -69,7 +74,9 @@ class OdiseLabel:
         folder = Path(self.config.weights) if self.config.weights else None
         own_words = folder / OWN_WORDS if folder is not None and (folder / OWN_WORDS).exists() else None
         self.seen = seen_words(own_words)
-        self.network, weights_sha256 = self._load(folder)
+        network, weights_sha256 = self._load(folder)
+        low_memory = self.config.low_memory and self.device.type != "cpu"
+        self.network = network.to(self.device, getattr(torch, self.config.dtype), low_memory)
         self.dim = WIDTH + self.size.clip_dim
         self.space = JointSpace(
             trained_scale=self.network.trained.sem_seg_head.predictor.logit_scale.item(),
@@ -79,21 +86,22 @@ class OdiseLabel:
         head = self.network.trained.head
         self.null = head.null().cpu() if isinstance(head, CategoryHead) else None
         self.traits = BaseTraits(logit_scale=self.space.scale, void=self._void(), positives="bipartite")
-        self._rows: dict[str, Tensor] = {}
+        settings = (weights_sha256, self.size, self.space, self.visual, FEATURE_STRIDE, self.config.dtype)
+        lines = (*map(str, settings), *sorted(self.seen))
+        self.fingerprint = hashlib.sha256("\n".join(lines).encode()).hexdigest()
+        self._word_cache = WordCache(self.fingerprint)
+        self._rows = self._word_cache.load()
         self._seen_rows: set[bytes] = set()
-        settings = (weights_sha256, str(self.size), str(self.space), self.visual, str(FEATURE_STRIDE))
-        self.fingerprint = hashlib.sha256("\n".join((*settings, *sorted(self.seen))).encode()).hexdigest()
+        self._turn = threading.Lock()
 
     def _load(self, folder: Path | None) -> tuple[Network, str]:
         """The network with its weights, and what their fingerprint is made from."""
         if folder is None:
-            raise WeightsError(
-                f"the weights of {self.name} do not come with the program.",
-                hint=f"set 'weights' to a folder that holds {ODISE[self.labels]}, Stable Diffusion 1.3 and CLIP.",
-            )
-        files = read_checkpoints(folder, self.labels, self.size.context)
+            files = published_checkpoints(self.labels, self.config.offline)
+        else:
+            files = read_checkpoints(folder, self.labels, self.size.context)
         try:
-            return assemble(self.size, self.labels, files).to(self.device), files.sha256
+            return assemble(self.size, self.labels, files), files.sha256
         except ValueError as error:
             raise WeightsError(f"does not hold this base's tensors: {error}.", path=folder) from error
 
@@ -104,11 +112,11 @@ class OdiseLabel:
 
     @torch.no_grad()
     def encode(self, words: Sequence[str]) -> Tensor:
-        for word in words:
-            if word not in self._rows:
-                self._rows[word] = self._row(word)
-                if plain(word) in self.seen:
-                    self._seen_rows.add(_bytes(self._rows[word]))
+        fresh = {word: self._row(word) for word in dict.fromkeys(words) if word not in self._rows}
+        if fresh:
+            self._rows.update(fresh)
+            self._word_cache.add(fresh)
+        self._seen_rows.update(_bytes(self._rows[word]) for word in words if plain(word) in self.seen)
         return torch.stack([self._rows[word] for word in words]) if words else torch.zeros(0, self.dim)
 
     def _row(self, word: str) -> Tensor:
@@ -124,7 +132,8 @@ class OdiseLabel:
 
     @torch.no_grad()
     def propose(self, images: Sequence[RGBImage]) -> list[Proposals]:
-        return [self._propose(image) for image in images]
+        with self._turn:
+            return [self._propose(image) for image in images]
 
     def _propose(self, image: RGBImage) -> Proposals:
         height, width = resized_size(image.shape[0], image.shape[1], self.size.short_edge, self.size.long_edge)
@@ -135,7 +144,7 @@ class OdiseLabel:
         visible = visible_patches(seen.masks, self.network.clip.side)
         each_patch = torch.eye(visible.shape[2], dtype=torch.bool, device=self.device)[None]
         # CLIP sees the image without its padding and the masks with it, as it did when ODISE was published.
-        probes = probe(self.network.clip, pixels, torch.cat((visible, each_patch), 1))[0]
+        probes = self.network.probe(pixels, torch.cat((visible, each_patch), 1))[0]
         embeddings = self.space.join(seen.embeddings[0], probes[:QUERIES])
         classes = self.network.trained.sem_seg_head.predictor.class_embed
         extras = {} if classes is None else {"object": classes(seen.queries[0]).softmax(1)[:, 0].cpu()}
@@ -185,7 +194,7 @@ class OdiseTiny(OdiseLabel):
     size = TINY
 
     def _load(self, folder: Path | None) -> tuple[Network, str]:
-        return assemble(self.size, self.labels, None).to(self.device), "seeded"
+        return assemble(self.size, self.labels, None), "seeded"
 
 
 def assemble(size: Size, labels: bool, files: Checkpoints | None) -> Network:

@@ -1,6 +1,6 @@
-"""The tensors of the five parts from a folder of files: ODISE's, Stable Diffusion's and CLIP's.
+"""The tensors of the five parts: ODISE's own, three of Stable Diffusion's and CLIP's.
 
-::
+They come as every base's weights do (`bases/weights`), or from a folder of the user's::
 
     folder/
       odise_label_coco_50e-b67d2efc.pth    or odise_caption_coco_50e-853cc971.pth
@@ -12,24 +12,22 @@
 from __future__ import annotations
 
 import hashlib
-import re
-import warnings
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
+from ovss_personal.bases.checkpoint import read_checkpoint
 from ovss_personal.bases.odise.ldm_names import from_ldm, text_tensors, vae_tensors
+from ovss_personal.bases.published import CLIP, STABLE_DIFFUSION, WEIGHTS, WeightSpec
+from ovss_personal.bases.weights import load_weights
 from ovss_personal.errors import WeightsError
 from ovss_personal.io.files import sha256_file
 
-ODISE = {True: "odise_label_coco_50e-b67d2efc.pth", False: "odise_caption_coco_50e-853cc971.pth"}
-CLIP = "ViT-L-14-336px.pt"
 DIFFUSION = ("sd-v1-3.safetensors", "sd-v1-3.ckpt")
 FOLDERS = {"unet": "diffusion_pytorch_model", "vae": "diffusion_pytorch_model", "text_encoder": "model"}
 OWN_WORDS = "seen_words.txt"
+_CLIP_SETTINGS = ("input_resolution", "context_length", "vocab_size")  # that OpenAI keeps as tensors
 
 State = dict[str, Tensor]
 
@@ -46,84 +44,92 @@ class Checkpoints:
     sha256: str
 
 
+def published_checkpoints(labels: bool, offline: bool) -> Checkpoints:
+    """Those that were published, downloaded if they are nowhere here. Raises what `load_weights` does."""
+    odise = odise_name(labels)
+    found = {name: load_weights(WEIGHTS[name], None, offline) for name in (odise, STABLE_DIFFUSION, CLIP)}
+    unet, vae, text = from_ldm(found[STABLE_DIFFUSION].tensors)
+    return Checkpoints(
+        trained=found[odise].tensors,
+        clip=found[CLIP].tensors,
+        unet=unet,
+        vae=vae,
+        text=text,
+        sha256=_joint_sha256([found[name].sha256 for name in (STABLE_DIFFUSION, odise, CLIP)]),
+    )
+
+
 def read_checkpoints(folder: Path, labels: bool, context: int) -> Checkpoints:
-    """Read everything that a base needs.
+    """Read everything that a base needs from a folder.
 
     Args:
+        folder: what is described above.
         labels: the label model's; otherwise the caption model's.
         context: width of Stable Diffusion's text encoder, by which its versions differ.
 
     Raises:
         WeightsError: a file is missing, cannot be read safely, or is not what its place asks for.
     """
-    odise, clip = _require(folder / ODISE[labels]), _require(folder / CLIP)
+    if folder.exists() and not folder.is_dir():
+        raise WeightsError("expected a folder, found a file.", path=folder, hint="Name the folder of ODISE's weights.")
+    odise, clip = WEIGHTS[odise_name(labels)], WEIGHTS[CLIP]
+    own_files = [_require(folder / spec.file) for spec in (odise, clip)]
     single = next((folder / name for name in DIFFUSION if (folder / name).is_file()), None)
     if single is not None:
         files = [single]
-        unet, vae, text = from_ldm(_nested(read_tensors(single), "state_dict"))
+        unet, vae, text = from_ldm(read_tensors(single))
     else:
         files = [_part(folder, part, stem) for part, stem in FOLDERS.items()]
         unet, vae, text = (read_tensors(file) for file in files)
         vae, text = vae_tensors(vae), text_tensors(text)
     _check_version(unet, context, files[0])
-    files += [odise, clip]
-    digests = [sha256_file(file) for file in files]
-    _check_name(odise, digests[-2])
+    digests = [sha256_file(file) for file in (*files, *own_files)]
+    _check_beginning(odise, own_files[0], digests[-2])
     return Checkpoints(
-        trained=trained_tensors(_nested(read_tensors(odise), "model"), labels, odise),
-        clip=clip_tensors(clip),
+        trained=trained_tensors(read_tensors(own_files[0]), labels, own_files[0]),
+        clip=_clip_tensors(own_files[1], digests[-1] == clip.sha256),
         unet=unet,
         vae=vae,
         text=text,
-        sha256=hashlib.sha256("".join(digests).encode()).hexdigest(),
+        sha256=_joint_sha256(digests),
     )
+
+
+def odise_name(labels: bool) -> str:
+    """The name of the label model's weights, or of the caption model's."""
+    return "odise_label" if labels else "odise_caption"
 
 
 def read_tensors(path: Path) -> State:
     """The contents of a safetensors file or of a pickle of tensors. Raises WeightsError; runs no code of the file."""
-    from pickle import UnpicklingError
-
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
+    if path.suffix != ".safetensors":
+        return read_checkpoint(path)
     try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        loaded: State = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, SafetensorError, RuntimeError, EOFError) as error:
-        raise WeightsError(f"cannot be read ({_first_line(error)}).", path=path, hint="download it again.") from error
-    except UnpicklingError as error:
-        raise WeightsError(
-            "holds more than tensors, which is not safe to load.", path=path, hint="use its .safetensors version."
-        ) from error
-    return loaded
-
-
-def clip_tensors(path: Path) -> State:
-    """CLIP's state dict from OpenAI's own TorchScript archive, or from a plain one. Raises WeightsError."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch.jit is deprecated, and the archive is what it is
-            state = torch.jit.load(path, map_location="cpu").state_dict()  # type: ignore[no-untyped-call]
-    except (RuntimeError, ValueError):
-        state = _nested(read_tensors(path), "state_dict")
-    return {k: v for k, v in state.items() if k not in ("input_resolution", "context_length", "vocab_size")}
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise WeightsError(f"cannot be read ({error}).", path=path, hint="download it again.") from error
 
 
 def trained_tensors(state: State, labels: bool, path: Path) -> State:
     """The trained part of an ODISE checkpoint, checked to be of the right model. Raises WeightsError."""
     caption = any(name.startswith("word_head.") for name in state)
     if caption == labels:
-        is_of, wanted = ("caption", "odise_label") if caption else ("label", "odise_caption")
-        raise WeightsError(
-            f"is the {is_of} model's checkpoint, and {wanted} was asked for.", path=path, hint=f"use odise_{is_of}."
-        )
+        is_of, wanted = odise_name(not labels), odise_name(labels)
+        raise WeightsError(f"this is {is_of}, not {wanted}.", path=path, hint=f"Pass --base {is_of}, or another file.")
     return {name: tensor for name, tensor in state.items() if name != "criterion.empty_weight"}
 
 
-def _nested(state: Mapping[str, Tensor | State], key: str) -> State:
-    inner = state.get(key, state)
-    return {name: tensor for name, tensor in dict(inner).items() if isinstance(tensor, Tensor)}
+def _clip_tensors(path: Path, official: bool) -> State:
+    """CLIP's state dict; OpenAI's own file is a TorchScript archive, a program, and no other such is opened."""
+    state = read_checkpoint(path, scripted=official)
+    return {name: tensor for name, tensor in state.items() if name not in _CLIP_SETTINGS}
+
+
+def _joint_sha256(digests: list[str]) -> str:
+    return hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
 def _check_version(unet: State, context: int, path: Path) -> None:
@@ -137,11 +143,10 @@ def _check_version(unet: State, context: int, path: Path) -> None:
         )
 
 
-def _check_name(path: Path, sha256: str) -> None:
-    head = re.search(r"-([0-9a-f]{8})\.pth$", path.name)
-    if head and not sha256.startswith(head[1]):
+def _check_beginning(spec: WeightSpec, path: Path, sha256: str) -> None:
+    if not spec.may_be(sha256):
         raise WeightsError(
-            f"is damaged: its SHA-256 starts with {sha256[:8]}, not with {head[1]} as its name says.",
+            f"is damaged: its sha256 begins with {sha256[:8]}, not with {spec.sha256} as its name says.",
             path=path,
             hint="download it again.",
         )
@@ -162,7 +167,3 @@ def _require(path: Path) -> Path:
     if not path.is_file():
         raise WeightsError("there is no such file.", path=path, hint="put ODISE's and CLIP's weights in this folder.")
     return path
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

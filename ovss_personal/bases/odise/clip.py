@@ -33,6 +33,8 @@ def build_clip(size: Size) -> nn.Module:
 class FrozenClip:
     """Images and words in CLIP's joint space.
 
+    Its image tower computes in its own precision; what goes in and comes out is float32.
+
     Attributes:
         model: open_clip's CLIP.
         side: of its input in pixels.
@@ -45,6 +47,11 @@ class FrozenClip:
         scale = model.get_parameter("logit_scale").exp().item()
         self.logit_scale: float = min(scale, 100.0)
 
+    @property
+    def visual(self) -> nn.Module:
+        """The image tower."""
+        return self.model.get_submodule("visual")
+
     def prepare(self, images: Tensor, mode: str) -> Tensor:
         """(B, 3, H, W) in [0, 1] -> (B, 3, side, side) normalised; stretched, and not antialiased even if shrunk."""
         size = (self.side, self.side)
@@ -55,8 +62,8 @@ class FrozenClip:
 
     def image(self, prepared: Tensor) -> Tensor:
         """(B, clip_dim) of whole images, not normalised."""
-        out: Tensor = self.model.encode_image(prepared)  # type: ignore[operator]
-        return out
+        out: Tensor = self.visual(prepared.to(next(self.visual.parameters()).dtype))
+        return out.float()
 
     def text(self, sentences: Sequence[str]) -> Tensor:
         """(S, clip_dim) of sentences, not normalised. Raises VocabularyError for one beyond 77 tokens."""

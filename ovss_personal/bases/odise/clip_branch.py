@@ -23,10 +23,10 @@ def probe(clip: FrozenClip, images: Tensor, visible: Tensor) -> Tensor:
 
     Shape: images (B, 3, H, W) in [0, 1], visible (B, Q, patches) bool -> (B, Q, clip_dim).
     """
-    visual = clip.model.get_submodule("visual")
-    prepared = clip.prepare(images, "bilinear")
-    patches = visual.get_submodule("conv1")(prepared).flatten(2).mT  # (B, P, width)
+    visual = clip.visual
     first = visual.get_parameter("class_embedding").expand(len(images), 1, -1)
+    prepared = clip.prepare(images, "bilinear").to(first.dtype)
+    patches = visual.get_submodule("conv1")(prepared).flatten(2).mT  # (B, P, width)
     tokens = torch.cat((first, patches), 1) + visual.get_parameter("positional_embedding")
     tokens = visual.get_submodule("ln_pre")(tokens)  # (B, 1 + P, width)
     probes = tokens[:, :1].expand(-1, visible.shape[1], -1)
@@ -37,7 +37,7 @@ def probe(clip: FrozenClip, images: Tensor, visible: Tensor) -> Tensor:
         if i + 1 < len(blocks):  # the image's own last block is of no use to a probe
             tokens = block(tokens)
     out: Tensor = visual.get_submodule("ln_post")(probes) @ visual.get_parameter("proj")
-    return out
+    return out.float()
 
 
 def _look(block: nn.Module, probes: Tensor, tokens: Tensor, allowed: Tensor) -> Tensor:

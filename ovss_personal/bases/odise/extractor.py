@@ -22,7 +22,9 @@ def fixed_noise() -> Tensor:
 
 
 class Extractor:
-    """The frozen UNet and autoencoder of Stable Diffusion v1, in diffusers' classes.
+    """The frozen UNet and autoencoder of Stable Diffusion v1, in diffusers' classes; not for two threads at once.
+
+    Both compute in their own precision; what goes in and comes out is float32.
 
     Args:
         unet: diffusers' UNet2DConditionModel.
@@ -34,37 +36,46 @@ class Extractor:
         self.vae = vae.eval().requires_grad_(False)
         self.noise = fixed_noise()
 
-    def __call__(self, images: Tensor, context: Tensor, time: Tensor) -> list[Tensor]:
-        """The eight taps, in the order of `pyramid.LEVELS`.
-
-        Shape: images (B, 3, 512, 512) in [0, 1], context (B, 77, context), time (B, time) added to the UNet's time
-        embedding -> (B, C, s, s) with s = 128, 64, 8, 16, 32, 64, 64, 128.
-        """
-        encoder_taps, latent = self.encode(images)
-        decoder = self.vae.get_submodule("decoder")
-        with taps_of([resnet(decoder, "up", i, 2) for i in (0, 1)], stop=True) as decoder_taps:
-            self.vae.decode(latent / SCALE)  # type: ignore[operator]
-        return [*encoder_taps, *self.denoise(self.add_noise(latent), context, time), *decoder_taps]
-
     def encode(self, images: Tensor) -> tuple[list[Tensor], Tensor]:
-        """The two taps of the encoder, and the latent (B, 4, 64, 64): the posterior's mean, not a sample."""
+        """The two taps of the encoder, and the latent (B, 4, 64, 64): the posterior's mean, not a sample.
+
+        Shape: images (B, 3, 512, 512) in [0, 1] -> (B, C, 128, 128) and (B, C, 64, 64).
+        """
         encoder = self.vae.get_submodule("encoder")
         with taps_of([resnet(encoder, "down", i, 1) for i in (2, 3)]) as taps:
-            latent: Tensor = self.vae.encode(images * 2 - 1).latent_dist.mean  # type: ignore[operator]
-        return taps, SCALE * latent
+            latent: Tensor = self.vae.encode(_like(self.vae, images * 2 - 1)).latent_dist.mean  # type: ignore[operator]
+        return _floats(taps), SCALE * latent.float()
+
+    def decode(self, latent: Tensor) -> list[Tensor]:
+        """The two taps of the decoder: (B, C, 64, 64) and (B, C, 128, 128)."""
+        decoder = self.vae.get_submodule("decoder")
+        with taps_of([resnet(decoder, "up", i, 2) for i in (0, 1)], stop=True) as taps:
+            self.vae.decode(_like(self.vae, latent / SCALE))  # type: ignore[operator]
+        return _floats(taps)
 
     def add_noise(self, latent: Tensor) -> Tensor:
         noisy: Tensor = SIGNAL * latent + NOISE * self.noise.to(latent)
         return noisy
 
     def denoise(self, noisy: Tensor, context: Tensor, time: Tensor) -> list[Tensor]:
-        """The four taps of the UNet at step 0."""
+        """The four taps of the UNet at step 0: (B, C, s, s) with s = 8, 16, 32, 64.
+
+        Shape: context (B, 77, context), time (B, time) added to the UNet's time embedding.
+        """
         with (
             added_to(self.unet.get_submodule("time_embedding"), time),
             taps_of([resnet(self.unet, "up", i, 2) for i in range(4)], stop=True) as taps,
         ):
-            self.unet(noisy, 0, context)
-        return taps
+            self.unet(_like(self.unet, noisy), 0, _like(self.unet, context))
+        return _floats(taps)
+
+
+def _like(module: nn.Module, x: Tensor) -> Tensor:
+    return x.to(next(module.parameters()).dtype)
+
+
+def _floats(taps: list[Tensor]) -> list[Tensor]:
+    return [tap.float() for tap in taps]
 
 
 def resnet(network: nn.Module, way: str, level: int, index: int) -> nn.Module:

@@ -1,6 +1,7 @@
-"""From mask logits and final logits to semantic, panoptic and instance segmentation, as ODISE evaluates them.
+"""From mask logits and final logits to panoptic and instance segmentation, as ODISE evaluates them.
 
-The program itself labels pixels with `label_map`; these are for comparison with published numbers.
+The program labels pixels, which is semantic segmentation, with `label_map`; these are for comparison with published
+numbers. Masks come at the image's size, from `grid.mask_rows`.
 """
 
 from __future__ import annotations
@@ -9,10 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
-
-from ovss_personal.structures import Canvas
 
 
 @dataclass(frozen=True)
@@ -22,18 +20,6 @@ class Segment:
     id: int
     category: int
     thing: bool
-
-
-def to_image(masks: Tensor, canvas: Canvas) -> Tensor:
-    """Mask logits (Q, h, w) on the grid -> (Q, H, W) at the image's size: up to the padded size, cropped, resized."""
-    up = F.interpolate(masks[None], canvas.padded, mode="bilinear", align_corners=False)
-    up = up[:, :, : canvas.resized[0], : canvas.resized[1]]
-    return F.interpolate(up, canvas.original, mode="bilinear", align_corners=False)[0]
-
-
-def semantic(masks: Tensor, logits: Tensor) -> Tensor:
-    """Shape: mask logits (Q, H, W), final logits (Q, K + 1) -> scores (K, H, W)."""
-    return torch.einsum("qk,qhw->khw", logits.softmax(-1)[:, :-1], masks.sigmoid())
 
 
 def panoptic(

@@ -61,19 +61,19 @@ def windows(height: int, width: int) -> tuple[int, list[tuple[int, int]]]:
     return side, [(top, left) for top in tops for left in lefts]
 
 
-def sliding_pyramid(images: Tensor, look: Callable[[Tensor], list[Tensor]], batch: int = 1) -> list[Tensor]:
+def sliding_pyramid(images: Tensor, look: Callable[[Tensor], list[Tensor]], batch: int | None = 1) -> list[Tensor]:
     """s2 to s5 of whole images: (B, 512, H / stride, W / stride), the mean where windows overlap.
 
     Args:
         images: (B, 3, H, W) in [0, 1]; H and W are multiples of 64.
         look: windows (n, 3, side, side) -> their pyramid.
-        batch: how many places of the window are looked at at once.
+        batch: how many places of the window are looked at at once; None is all.
     """
     count, _, height, width = images.shape
     side, corners = windows(height, width)
     sums = [images.new_zeros(count, CHANNELS, height // s, width // s) for s in STRIDES]
     times = [images.new_zeros(height // s, width // s) for s in STRIDES]
-    for some in _batches(corners, batch):
+    for some in _batches(corners, batch or len(corners)):
         crops = torch.cat([images[:, :, top : top + side, left : left + side] for top, left in some])
         for seen, total, covered, stride in zip(look(crops), sums, times, STRIDES, strict=True):
             for part, (top, left) in zip(seen.chunk(len(some)), some, strict=True):

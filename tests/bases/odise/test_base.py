@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -54,8 +57,17 @@ def test_words_are_of_unit_norm_in_the_order_given_and_the_same_in_any_company(
     assert text.shape == (4, odise.dim) and torch.allclose(text.norm(dim=1), torch.ones(4), atol=1e-5)
     again = odise.encode(["my mug", "bird", "my mug"])
     assert torch.equal(again, text[[3, 0, 3]])
-    monkeypatch.setattr(odise, "_rows", {})
+    monkeypatch.setattr(odise, "_rows", {})  # as in another process without a cache
     assert torch.equal(odise.encode(["my mug"]), text[3:]) and odise.encode([]).shape == (0, odise.dim)
+
+
+def test_a_word_is_encoded_once_ever(odise: OdiseTiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = odise.encode(["bird", "unheard of"])
+    monkeypatch.setattr(odise, "_rows", odise._word_cache.load())  # as in another process
+    monkeypatch.setattr(odise, "_seen_rows", set())
+    monkeypatch.setattr(odise, "_row", lambda word: pytest.fail("encoded again"))
+    assert torch.equal(odise.encode(["bird", "unheard of"]), text)
+    assert len(odise._seen_rows) == 1, "that training has seen a word is known of a kept one as well"
 
 
 def test_a_sentence_beyond_clip_s_tokens_is_refused(odise: OdiseTiny) -> None:
@@ -140,6 +152,57 @@ def test_personalize_and_segment_look_at_an_image_once(
     assert all(torch.equal(a, b) for a, b in zip(*(c.head.tensors().values() for c in (concept, again)), strict=True))
 
 
+def test_threads_take_turns(odise: OdiseTiny, square: RGBImage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the hooks of `extractor` belong to the networks, not to a thread."""
+    at_work, most = set(), []
+
+    def propose(self: OdiseTiny, image: RGBImage) -> int:
+        at_work.add(threading.get_ident())
+        most.append(len(at_work))
+        time.sleep(0.02)
+        at_work.remove(threading.get_ident())
+        return image.shape[0]
+
+    monkeypatch.setattr(OdiseTiny, "_propose", propose)
+    with ThreadPoolExecutor(3) as pool:
+        assert list(pool.map(odise.propose, [[square]] * 6)) == [[120]] * 6
+    assert most == [1] * 6
+
+
+def test_precision_is_in_the_fingerprint_and_low_memory_is_not(
+    odise: OdiseTiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def to(self: Network, device: torch.device, dtype: torch.dtype, low_memory: bool) -> Network:
+        asked.append((device.type, dtype, low_memory))
+        return self
+
+    monkeypatch.setattr(Network, "to", to)
+    monkeypatch.setattr(OdiseTiny, "_load", lambda self, folder: (odise.network, "seeded"))
+    monkeypatch.setattr(OdiseTiny, "_void", lambda self: None)
+    configs = (BaseConfig(), BaseConfig(low_memory=True), BaseConfig(dtype="bfloat16"))
+    prints = [OdiseTiny(dataclasses.replace(config, device="meta")).fingerprint for config in configs]
+    assert prints[0] == prints[1] == odise.fingerprint != prints[2]
+    OdiseTiny(BaseConfig(low_memory=True))
+    plain = torch.float32
+    assert asked == [
+        ("meta", plain, False),
+        ("meta", plain, True),
+        ("meta", torch.bfloat16, False),
+        ("cpu", plain, False),
+    ]
+
+
+@pytest.mark.slow
+def test_lower_precision_labels_the_same(odise: OdiseTiny, square: RGBImage) -> None:
+    lower = OdiseTiny(BaseConfig(base="odise_tiny", dtype="bfloat16"))
+    (proposals,) = lower.propose([square])
+    assert {tensor.dtype for tensor in (proposals.masks, proposals.embeddings, proposals.features)} == {torch.float32}
+    found = [segment(base, square, words=WORDS).labels for base in (odise, lower)]
+    assert (found[0] == found[1]).mean() > 0.9
+
+
 @pytest.mark.slow
 def test_evaluate(odise: OdiseTiny, square: RGBImage, tmp_path: Path) -> None:
     """Four looks: a shot, and a test of each kind."""
@@ -160,10 +223,10 @@ def test_evaluate(odise: OdiseTiny, square: RGBImage, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("base", [OdiseLabel, OdiseCaption])
-def test_without_weights_it_says_where_to_put_them(base: type[OdiseLabel], tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match="do not come with the program") as caught:
-        base()
-    assert caught.value.hint and "'weights'" in caught.value.hint
+def test_without_weights_it_says_where_to_get_them(base: type[OdiseLabel], tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match=f"the weights {base.name}_coco_.*offline nothing is downloaded") as caught:
+        base(BaseConfig(base=base.name, offline=True))
+    assert f"weights pull {base.name}" in str(caught.value.hint)
     with pytest.raises(WeightsError, match="there is no such file"):
         base(BaseConfig(base=base.name, weights=str(tmp_path)))
 
@@ -171,5 +234,5 @@ def test_without_weights_it_says_where_to_put_them(base: type[OdiseLabel], tmp_p
 @pytest.mark.parametrize("name", ["odise_label", "odise_caption", "odise_tiny"])
 def test_the_shipped_settings_are_the_paper_s(name: str) -> None:
     config, fit = load_config(CONFIGS / f"{name}.yaml")
-    assert config.base.casefold().endswith(name if name != "odise_tiny" else "odisetiny")
+    assert config == BaseConfig(base=name)
     assert fit == dataclasses.replace(FitConfig.preset("paper"), learning_rate=2e-3)

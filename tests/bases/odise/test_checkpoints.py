@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import hashlib
 import pickle
 import shutil
@@ -15,14 +16,21 @@ from torch import Tensor
 
 from ovss_personal.bases.odise import checkpoints as module
 from ovss_personal.bases.odise.base import OdiseLabel, OdiseTiny
-from ovss_personal.bases.odise.checkpoints import clip_tensors, read_checkpoints, read_tensors, trained_tensors
+from ovss_personal.bases.odise.checkpoints import read_checkpoints, read_tensors, trained_tensors
 from ovss_personal.bases.odise.network import load_strictly
 from ovss_personal.bases.odise.sizes import TINY
+from ovss_personal.bases.published import WEIGHTS
 from ovss_personal.config import BaseConfig
 from ovss_personal.errors import OvssWarning, WeightsError
 
 MANIFEST = Path(__file__).parents[3] / "third_party" / "odise" / "odise_tiny_ldm.keys.tsv"
+CLIP = "ViT-L-14-336px.pt"
 State = dict[str, Tensor]
+
+
+def label_file(patch: pytest.MonkeyPatch, file: str, sha256: str | None = None) -> None:
+    """The label model's checkpoint is called that, and is to have that sha256."""
+    patch.setitem(WEIGHTS, "odise_label", dataclasses.replace(WEIGHTS["odise_label"], file=file, sha256=sha256))
 
 
 @pytest.fixture
@@ -41,19 +49,18 @@ def states() -> dict[str, State]:
 @pytest.fixture
 def folder(states: dict[str, State], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder as a user has it, with the diffusers parts."""
-    monkeypatch.setitem(module.ODISE, True, "odise_label.pth")
+    label_file(monkeypatch, "odise_label.pth")
     for part, stem in module.FOLDERS.items():
         (tmp_path / part).mkdir()
         save_file(states[part], tmp_path / part / f"{stem}.safetensors")
     torch.save({"model": states["trained"], "iteration": 3}, tmp_path / "odise_label.pth")
-    torch.save(states["clip"], tmp_path / module.CLIP)
+    torch.save(states["clip"], tmp_path / CLIP)
     return tmp_path
 
 
-def test_the_whole_reduced_network_from_its_files(
-    odise: OdiseTiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Written under the published names, read back, strictly loaded: it encodes the same words."""
+@pytest.fixture
+def published(odise: OdiseTiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the reduced network in three files, under the published names and with manifests of their own."""
     unet, vae = odise.network.extractor.unet.state_dict(), odise.network.extractor.vae.state_dict()
     with open(MANIFEST, encoding="utf-8") as file:
         rows = list(csv.DictReader(file, delimiter="\t"))
@@ -63,17 +70,48 @@ def test_the_whole_reduced_network_from_its_files(
         shape = [int(v) for v in row["shape"].split("x")]
         source = parts.get(row["part"])
         ldm[row["key"]] = torch.zeros(shape) if source is None else source[row["diffusers_key"]].reshape(shape)
-    monkeypatch.setitem(module.ODISE, True, "odise_label.pth")
-    torch.save({"state_dict": ldm}, tmp_path / "sd-v1-3.ckpt")
-    torch.save({"model": odise.network.trained.state_dict()}, tmp_path / "odise_label.pth")
-    torch.save(odise.network.clip.model.state_dict(), tmp_path / module.CLIP)
-    (tmp_path / module.OWN_WORDS).write_text("kitten\n")
+    trained, clip = odise.network.trained.state_dict(), odise.network.clip.model.state_dict()
+    label_file(monkeypatch, "odise_label.pth")
+    for name, file, tensors, content in (
+        ("odise_label", "odise_label.pth", trained, {"model": trained}),
+        ("clip_vit_l_14_336", CLIP, clip, clip),
+        ("stable_diffusion_v1_3", "sd-v1-3.ckpt", ldm, {"state_dict": {**ldm, "betas": torch.ones(3)}}),
+    ):
+        torch.save(content, tmp_path / file)
+        lines = [f"{k}\t{'x'.join(map(str, v.shape)) or 'scalar'}\tfloat" for k, v in tensors.items()]
+        (tmp_path / f"{name}.tsv").write_text("\n".join(["key\tshape\tdtype", *lines]))
+        own = dataclasses.replace(WEIGHTS[name], sha256=None, manifest=str(tmp_path / f"{name}.tsv"))
+        monkeypatch.setitem(WEIGHTS, name, own)
     monkeypatch.setattr(OdiseLabel, "size", TINY)
-    base = OdiseLabel(BaseConfig(base="odise_label", weights=str(tmp_path)))
+    return tmp_path
+
+
+def test_the_whole_reduced_network_from_a_folder(odise: OdiseTiny, published: Path) -> None:
+    """Written, read back, strictly loaded: it encodes the same words."""
+    (published / module.OWN_WORDS).write_text("kitten\n")
+    base = OdiseLabel(BaseConfig(base="odise_label", weights=str(published)))
     assert torch.equal(base.encode(["bird", "kitten"]), odise.encode(["bird", "kitten"]))
     assert "kitten" in base.seen and base.fingerprint != odise.fingerprint
-    for ours, theirs in ((base.network.extractor.unet, unet), (base.network.extractor.vae, vae)):
-        assert all(torch.equal(tensor, theirs[name]) for name, tensor in ours.state_dict().items())
+    for part in ("unet", "vae"):
+        ours, theirs = (getattr(b.network.extractor, part).state_dict() for b in (base, odise))
+        assert all(torch.equal(tensor, theirs[name]) for name, tensor in ours.items())
+
+
+def test_the_whole_reduced_network_as_every_base_s_weights_come(
+    odise: OdiseTiny, published: Path, private_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the user's own weights folder: each file becomes safetensors in the cache, and is what it was."""
+    monkeypatch.setenv("OVSS_PERSONAL_WEIGHTS", str(published))
+    base = OdiseLabel(BaseConfig(base="odise_label", offline=True))
+    # To the last bits but one or two: where a tensor lies in memory decides how its products are summed.
+    assert torch.allclose(base.encode(["bird", "kitten"]), odise.encode(["bird", "kitten"]), atol=1e-6)
+    kept = [path.parts[-3] for path in private_cache.rglob("*.safetensors") if "weights" in path.parts]
+    assert sorted(kept) == ["clip_vit_l_14_336", "odise_label", "stable_diffusion_v1_3"]
+    assert base.fingerprint == OdiseLabel(BaseConfig(base="odise_label", weights=str(published))).fingerprint
+    (published / "sd-v1-3.ckpt").unlink()
+    with pytest.raises(WeightsError, match=r"the weights sd-v1-3\.ckpt are not on this machine") as caught:
+        OdiseLabel(BaseConfig(base="odise_label", offline=True))
+    assert "weights pull stable_diffusion_v1_3" in str(caught.value.hint)
 
 
 def test_a_folder_of_diffusers_is_read(folder: Path, states: dict[str, State]) -> None:
@@ -124,12 +162,10 @@ def test_stable_diffusion_2_is_not_1(folder: Path) -> None:
 
 def test_a_checkpoint_whose_name_does_not_fit_its_bytes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     digest = hashlib.sha256((folder / "odise_label.pth").read_bytes()).hexdigest()
-    for head in (digest[:8], "b67d2efc"):
-        monkeypatch.setitem(module.ODISE, True, f"odise_label-{head}.pth")
-        shutil.copy(folder / "odise_label.pth", folder / f"odise_label-{head}.pth")
-        if head == digest[:8]:
-            read_checkpoints(folder, True, TINY.context)
-    with pytest.raises(WeightsError, match=f"SHA-256 starts with {digest[:8]}, not with b67d2efc"):
+    label_file(monkeypatch, "odise_label.pth", digest[:8])
+    read_checkpoints(folder, True, TINY.context)
+    label_file(monkeypatch, "odise_label.pth", "b67d2efc")
+    with pytest.raises(WeightsError, match=f"its sha256 begins with {digest[:8]}, not with b67d2efc"):
         read_checkpoints(folder, True, TINY.context)
 
 
@@ -137,16 +173,16 @@ def test_a_checkpoint_whose_name_does_not_fit_its_bytes(folder: Path, monkeypatc
     ("key", "labels", "other"), [("word_head", True, "caption"), ("category_head", False, "label")]
 )
 def test_the_checkpoint_of_the_other_model(key: str, labels: bool, other: str) -> None:
-    with pytest.raises(WeightsError, match=f"is the {other} model's checkpoint") as caught:
+    with pytest.raises(WeightsError, match=f"this is odise_{other}, not odise_") as caught:
         trained_tensors({f"{key}.text_proj.bias": torch.ones(1)}, labels, Path("x.pth"))
-    assert caught.value.hint == f"use odise_{other}."
+    assert caught.value.hint == f"Pass --base odise_{other}, or another file."
 
 
 @pytest.mark.parametrize("name", ["cut.safetensors", "cut.ckpt", "empty.ckpt"])
 def test_a_broken_file(tmp_path: Path, name: str) -> None:
     torch.save({"a": torch.ones(1000)}, tmp_path / "whole")
     (tmp_path / name).write_bytes(b"" if "empty" in name else (tmp_path / "whole").read_bytes()[:900])
-    with pytest.raises(WeightsError, match="cannot be read") as caught:
+    with pytest.raises(WeightsError, match=r"cannot be read|is cut off") as caught:
         read_tensors(tmp_path / name)
     assert "\n" not in caught.value.message
 
@@ -165,10 +201,15 @@ def test_a_pickle_with_code_in_it_does_not_run(tmp_path: Path, capsys: pytest.Ca
     assert capsys.readouterr().out == ""
 
 
-def test_clip_from_openai_s_archive(tmp_path: Path) -> None:
+def test_a_program_is_opened_only_if_it_is_openai_s_own(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     linear = torch.nn.Linear(2, 3)
     linear.register_buffer("context_length", torch.tensor(77))
     with pytest.warns(FutureWarning, match="deprecated"):
         archive = torch.jit.script(linear)
-    archive.save(str(tmp_path / "clip.pt"))
-    assert set(clip_tensors(tmp_path / "clip.pt")) == {"weight", "bias"}
+    archive.save(str(folder / CLIP))
+    with pytest.raises(WeightsError, match="no PyTorch checkpoint that holds tensors alone"):
+        read_checkpoints(folder, True, TINY.context)
+    digest = hashlib.sha256((folder / CLIP).read_bytes()).hexdigest()
+    spec = WEIGHTS["clip_vit_l_14_336"]
+    monkeypatch.setitem(WEIGHTS, spec.name, dataclasses.replace(spec, sha256=digest))
+    assert set(read_checkpoints(folder, True, TINY.context).clip) == {"weight", "bias"}
