@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ovss_personal.bases import load_base
+from ovss_personal.cache import entry_key
 from ovss_personal.errors import OvssWarning, ShotsError, VocabularyError
 from ovss_personal.io.images import as_image
 from ovss_personal.io.shots import load_shots
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ovss_personal.bases.base import Base
-    from ovss_personal.cache import ProposalCache
+    from ovss_personal.cache import AnyCache
     from ovss_personal.config import FitConfig
     from ovss_personal.label_map import ScoredProposals
     from ovss_personal.personal.compose import Composition, ReadPhrase, Way
@@ -35,17 +36,22 @@ FIT_WORDS = "coco-stuff"
 WORDS_AT_ONCE = 16  # between two steps of the progress bar
 
 
-def propose(base: Base, image: RGBImage, cache: ProposalCache | None = None) -> Proposals:
+def propose(base: Base, image: RGBImage, cache: AnyCache | None = None) -> Proposals:
     """What `base` sees in one (H, W, 3) uint8 image; from `cache` if it has looked at it before."""
     if cache is None:
         return base.propose([image])[0]
-    digest = hashlib.sha256(repr(image.shape).encode() + image.tobytes()).hexdigest()
-    key = cache.key(digest, base.fingerprint)
+    key = proposal_key(base, image)
     found = cache.get(key)
     if found is None:
         found = base.propose([image])[0]
         cache.put(key, found)
     return found
+
+
+def proposal_key(base: Base, image: RGBImage) -> str:
+    """Where a cache keeps what `base` sees in the image."""
+    digest = hashlib.sha256(repr(image.shape).encode() + image.tobytes()).hexdigest()
+    return entry_key(digest, base.fingerprint)
 
 
 def personalize(
@@ -56,7 +62,8 @@ def personalize(
     class_name: str | None = None,
     config: FitConfig | None = None,
     progress: Progress | None = None,
-    cache: ProposalCache | None = None,
+    on_loss: Callable[[float], None] | None = None,
+    cache: AnyCache | None = None,
     leave_one_out: bool = True,
 ) -> Concept:
     """Learn a concept from K shots. Each passes through the base once.
@@ -66,6 +73,7 @@ def personalize(
         class_name: what it is to anybody, "bird"; by default the concept's name.
         config: settings of the fit; by default the base's own.
         progress: called with (done, total, stage).
+        on_loss: called with the loss of every step of the fit on all shots.
         leave_one_out: for K ≥ 2, also fit without each shot in turn. That says how well the others find it, and
             moves the threshold of a concept with hidden competitors to where it finds them better.
 
@@ -101,7 +109,7 @@ def personalize(
         open=base.encode(open_words),
         hidden=base.competitors(kind, settings.competitors),
     )
-    head, losses = fit(seen, words, base.traits, settings, progress)
+    head, losses = fit(seen, words, base.traits, settings, progress, on_loss)
 
     def scorer(shot: FitShot, head: PersonalHead) -> ScoredProposals:
         contender = _contender(base, head, settings, kind, open_words)
@@ -153,7 +161,7 @@ def segment(
     *,
     words: Sequence[str],
     concepts: Sequence[Concept] = (),
-    cache: ProposalCache | None = None,
+    cache: AnyCache | None = None,
 ) -> Segmentation:
     """Label every pixel of one image with a word or a concept.
 
@@ -175,7 +183,7 @@ def segment_many(
     *,
     words: Sequence[str],
     concepts: Sequence[Concept] = (),
-    cache: ProposalCache | None = None,
+    cache: AnyCache | None = None,
 ) -> Iterator[Segmentation]:
     """`segment` for image after image; what does not depend on the image is computed once."""
     from ovss_personal.label_map import label_map

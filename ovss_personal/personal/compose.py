@@ -58,8 +58,8 @@ def take_apart(phrase: str, concepts: Sequence[Concept]) -> Composition | None:
 def compose(composition: Composition, encode: Encode, read_phrase: ReadPhrase | None) -> Tensor:
     """(D,) unit norm of a phrase.
 
-    The way is `token` where the base can read a phrase with vectors in it: the text encoder itself says what "hat on a <S>"
-    means. Else `joint`, in the space of the words: T("hat on a dog") + T_per - T("dog").
+    The way is `token` where the base can read a phrase with vectors in it: its text encoder says what "hat on a <S>"
+    means. Else it is `joint`, in the space of the words: T("hat on a dog") + T_per - T("dog").
 
     T_per is the learned text embedding, without the visual one: a hat does not look like the dog it is on.
     """
