@@ -7,7 +7,8 @@ import logging
 import secrets
 import warnings
 from collections.abc import Awaitable, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -18,8 +19,10 @@ from fastapi.responses import FileResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel, Field
 
+from ovss_personal import api
 from ovss_personal.errors import OvssError, OvssWarning, ResourceError, ShotsError, UsageError
 from ovss_personal.io.files import safe_name
+from ovss_personal.vocabulary import named_words
 from ovss_personal.web import uploads, work
 from ovss_personal.web.drawing import Steps
 from ovss_personal.web.tabs import Job, Tab, TabClosedError, Tabs, UnknownError
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
 
 STATIC = Path(__file__).parent / "static"
 MAX_SHOTS = 10
+WORDS_AT_ONCE = 4
 UPLOADS_AT_ONCE = 4  # held in memory before it is known what they are
 HEADERS = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' blob: data:; frame-ancestors 'none'",
@@ -70,6 +74,7 @@ def create_app(base: Base, hosts: Sequence[str] = ("127.0.0.1", "localhost", "[:
     app = FastAPI(title="ovss_personal", openapi_url=None)
     tabs = Tabs()
     worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="base")
+    _read_ahead(worker, base, named_words(api.FIT_WORDS))
     receiving = asyncio.Semaphore(UPLOADS_AT_ONCE)
     app.state.tabs = tabs
 
@@ -214,6 +219,18 @@ def create_app(base: Base, hosts: Sequence[str] = ("127.0.0.1", "localhost", "[:
 
     app.mount("/static", StaticFiles(directory=STATIC))
     return app
+
+
+def _read_ahead(worker: Executor, base: Base, words: Sequence[str]) -> None:
+    """Encode the words of every fit before anybody waits for them; a few at a time, so that nobody waits for that."""
+
+    def some() -> None:
+        base.encode(words[:WORDS_AT_ONCE])
+        _read_ahead(worker, base, words[WORDS_AT_ONCE:])
+
+    with suppress(RuntimeError):  # the server is going down
+        if words:
+            worker.submit(some)
 
 
 def _learn(base: Base, tab: Tab, job: Job, drawn: Sequence[work.Drawn], asked: LearnRequest) -> None:

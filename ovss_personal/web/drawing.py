@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated, Literal
 
 import numpy as np
@@ -12,18 +13,22 @@ from pydantic import BaseModel, Field
 
 from ovss_personal.errors import MaskError
 from ovss_personal.grid import mask_rows
+from ovss_personal.overlay import grow
 from ovss_personal.structures import BoolMask, Proposals
+from ovss_personal.web.runs import grid_size
 
 ROWS = 512  # made at a time, so that a large photo needs no float copy of its mask
+Share = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
 Coordinate = Annotated[float, Field(ge=-1e5, le=1e5, allow_inf_nan=False)]
 
 
 class Outline(BaseModel):
-    """A proposal added to the mask, or taken out of it."""
+    """The piece of a proposal that is connected at a place, in shares of width and height; added or taken out."""
 
     kind: Literal["outline"]
     add: bool
     proposal: int = Field(ge=0)
+    at: tuple[Share, Share]
 
 
 class Stroke(BaseModel):
@@ -53,7 +58,7 @@ def draw(steps: Sequence[Outline | Stroke], proposals: Proposals, name: str) -> 
         if isinstance(step, Outline):
             if step.proposal >= len(proposals.masks):
                 raise MaskError(f"there is no outline {step.proposal} in this photo.", path=name)
-            mask.paste(ink, mask=Image.fromarray(proposal_mask(proposals, step.proposal)))
+            mask.paste(ink, mask=Image.fromarray(piece(proposals, step.proposal, step.at)))
             continue
         radius = step.radius
         pen.line(step.points, fill=ink, width=max(1, round(2 * radius)))
@@ -66,12 +71,28 @@ def draw(steps: Sequence[Outline | Stroke], proposals: Proposals, name: str) -> 
 
 
 @torch.no_grad()
-def proposal_mask(proposals: Proposals, number: int) -> BoolMask:
-    """(H, W) bool, one proposal at the photo's own size."""
+def piece(proposals: Proposals, number: int, at: tuple[float, float]) -> BoolMask:
+    """(H, W) bool at the photo's own size: the part of a proposal that is connected at (x, y) on the page's grid."""
     height, width = proposals.canvas.original
-    mask = np.empty((height, width), bool)
+    rows, columns = grid_size(height, width)
     one = proposals.masks[number : number + 1]
+    small = mask_rows(one, replace(proposals.canvas, original=(rows, columns)), 0, rows)[0] > 0
+    near = grow(connected(small.numpy(), int(at[1] * rows), int(at[0] * columns)), 1)
+    across = np.arange(width) * columns // width
+    found = np.empty((height, width), bool)
     for top in range(0, height, ROWS):
         bottom = min(height, top + ROWS)
-        mask[top:bottom] = (mask_rows(one, proposals.canvas, top, bottom)[0] > 0).numpy()
-    return mask
+        down = np.arange(top, bottom) * rows // height
+        found[top:bottom] = (mask_rows(one, proposals.canvas, top, bottom)[0] > 0).numpy() & near[np.ix_(down, across)]
+    return found
+
+
+def connected(mask: BoolMask, row: int, column: int) -> BoolMask:
+    """The part of a (h, w) mask that is connected, side by side, with one cell; empty if that is outside it."""
+    part = np.zeros_like(mask)
+    part[row, column] = mask[row, column]
+    while True:
+        wider = grow(part, 1) & mask
+        if np.array_equal(wider, part):
+            return part
+        part = wider

@@ -16,7 +16,7 @@ from ovss_personal import api
 from ovss_personal.cache import MemoryCache
 from ovss_personal.io.files import safe_name
 from ovss_personal.io.images import decode, to_rgb
-from ovss_personal.overlay import index_png, word_colours
+from ovss_personal.overlay import BACKGROUND_WORDS, index_png, word_colours
 from ovss_personal.structures import RGBImage, Segmentation, Shot
 from ovss_personal.vocabulary import NAMED, check_words, named_words
 from ovss_personal.web.drawing import Outline, Stroke, draw
@@ -114,6 +114,7 @@ def find(base: Base, photo: Photo, words: str, concepts: Sequence[Concept]) -> d
                 "word": word,
                 "colour": colour,
                 "concept": word in found.concepts,
+                "background": word in BACKGROUND_WORDS,
                 "present": found.present(word),
                 "score": found.score(word),
                 "area": found.area(word),

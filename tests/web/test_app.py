@@ -97,8 +97,12 @@ def encoded(image: np.ndarray[Any, Any], kind: str = "PNG", **options: Any) -> b
     return buffer.getvalue()
 
 
+def outline(proposal: int, x: float = 0.5, y: float = 0.4) -> dict[str, Any]:
+    return {"kind": "outline", "add": True, "proposal": proposal, "at": [x, y]}
+
+
 def marked(described: dict[str, Any], proposal: int = RED) -> dict[str, Any]:
-    return {"photo": described["photo"], "steps": [{"kind": "outline", "add": True, "proposal": proposal}]}
+    return {"photo": described["photo"], "steps": [outline(proposal)]}
 
 
 def painted(found: dict[str, Any]) -> np.ndarray[Any, Any]:
@@ -169,7 +173,7 @@ def test_masks_have_the_photo_s_true_size_and_stand_upright(page: Page) -> None:
     exif[0x0112] = 6  # shown turned by a right angle
     described = page.upload(encoded(large, "JPEG", exif=exif), "phone.jpg").json()
     assert described["size"] == [3008, 4000] and described["preview"] == [770, 1024]
-    steps: list[dict[str, Any]] = [{"kind": "outline", "add": True, "proposal": RED}]
+    steps: list[dict[str, Any]] = [outline(RED, x=0.6)]
     steps.append({"kind": "stroke", "add": True, "radius": 50, "points": [[3500, 2800], [3700, 2800]]})
     steps.append({"kind": "stroke", "add": False, "radius": 20, "points": [[3600, 2800]]})
     request = {"photo": described["photo"], "steps": steps}
@@ -189,6 +193,16 @@ def test_masks_have_the_photo_s_true_size_and_stand_upright(page: Page) -> None:
         coco = json.loads(archive.read("coco.json"))
     assert coco["images"][0]["file_name"] == "phone.jpg" and coco["images"][0]["height"] == 3008
     assert {c["name"] for c in coco["categories"]} == {"a red thing", "a grey thing", "other"}
+
+
+def test_only_the_piece_that_was_clicked_is_taken(page: Page) -> None:
+    two = np.full((64, 64, 3), 128, np.uint8)
+    two[8:24, 8:24] = two[40:56, 40:56] = photo("red")[16, 16]
+    request = marked(page.add(two)) | {"steps": [outline(RED, x=0.75, y=0.75)]}
+    mask = png_of(page.client.post(page.at("mask.png"), json=request)) > 0
+    assert mask[44:52, 44:52].all() and not mask[:32].any() and not mask[:, :32].any()
+    nowhere = request | {"steps": [outline(RED, x=0.01, y=0.99)]}
+    assert page.client.post(page.at("mask.png"), json=nowhere).status_code == 422
 
 
 def test_a_concept_goes_out_as_a_zip_and_comes_back_in_another_tab(client: TestClient, page: Page) -> None:
@@ -315,9 +329,9 @@ def test_requests_that_make_no_sense(page: Page) -> None:
     ("steps", "name", "why"),
     [
         ([], "my mug", "nothing is marked"),
-        ([{"kind": "outline", "add": True, "proposal": 999}], "my mug", "no outline 999"),
-        ([{"kind": "outline", "add": True, "proposal": RED}], " ", "is empty"),
-        ([{"kind": "outline", "add": True, "proposal": RED}], "a\nb", "one line"),
+        ([outline(999)], "my mug", "no outline 999"),
+        ([outline(RED)], " ", "is empty"),
+        ([outline(RED)], "a\nb", "one line"),
     ],
 )
 def test_learning_that_fails_says_why(page: Page, steps: list[dict[str, Any]], name: str, why: str) -> None:

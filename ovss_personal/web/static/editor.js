@@ -43,7 +43,7 @@ export class Editor {
     $("editor").hidden = photo === null;
     if (photo === null) return;
     photo.steps ??= [];
-    photo.outlinesAt ??= new Outlines(photo);
+    photo.pieces ??= new Outlines(photo);
     [this.canvas.height, this.canvas.width] = photo.preview;
     this.layer = new OffscreenCanvas(photo.preview[1], photo.preview[0]);
     this.canvas.setAttribute("aria-label", `Photo to mark: ${photo.name}`);
@@ -112,19 +112,19 @@ export class Editor {
 
   current() {
     if (!this.place || !this.photo) return null;
-    const found = this.photo.outlinesAt.under(...this.place);
+    const found = this.photo.pieces.under(...this.place);
     return found.length ? found[this.nth % found.length] : null;
   }
 
   take(add) {
     const outline = this.current();
-    if (outline) this.edit(() => this.photo.steps.push({ kind: "outline", add, proposal: outline.id }));
+    if (outline) this.edit(() => this.photo.steps.push({ kind: "outline", add, proposal: outline.id, at: outline.at }));
     else this.say("No outline here; use the brush.");
   }
 
   another(by) {
     if (!this.place) this.place = [0.5, 0.5];
-    const count = this.photo.outlinesAt.under(...this.place).length;
+    const count = this.photo.pieces.under(...this.place).length;
     if (count) this.nth = (this.nth + by + count) % count;
     this.draw();
     this.say();
@@ -170,8 +170,8 @@ export class Editor {
     for (const step of this.photo.steps) {
       pen.globalCompositeOperation = step.add ? "source-over" : "destination-out";
       if (step.kind === "outline") {
-        const outline = this.photo.outlinesAt.byId(step.proposal);
-        pen.drawImage(this.photo.outlinesAt.picture(outline), 0, 0, width, height);
+        const outline = this.photo.pieces.find(step.proposal, step.at);
+        pen.drawImage(this.photo.pieces.picture(outline), 0, 0, width, height);
         continue;
       }
       pen.lineWidth = 2 * step.radius * scale;
@@ -198,7 +198,7 @@ export class Editor {
     this.pen.drawImage(this.photo.image, 0, 0, width, height);
     this.tinted(this.layer, TINT, 0.5, 2);
     const outline = this.brushing ? null : this.current();
-    if (outline) this.tinted(this.photo.outlinesAt.picture(outline), "#ffffff", 0.35, 3);
+    if (outline) this.tinted(this.photo.pieces.picture(outline), "#ffffff", 0.35, 3);
     if (this.place) this.cursor();
   }
 
@@ -248,7 +248,7 @@ export class Editor {
     const marks = this.photo.steps.length;
     const parts = [marks ? `${marks} ${marks === 1 ? "mark" : "marks"} on this photo.` : "Nothing is marked yet."];
     if (this.place && !this.brushing) {
-      const found = this.photo.outlinesAt.under(...this.place);
+      const found = this.photo.pieces.under(...this.place);
       if (found.length) {
         const share = percent(found[this.nth % found.length].share);
         parts.push(`Here: outline ${(this.nth % found.length) + 1} of ${found.length}, ${share} of the photo.`);

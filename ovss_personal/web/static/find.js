@@ -51,8 +51,8 @@ export class Finding {
     [this.canvas.height, this.canvas.width] = found.size;
     const pixels = new ImageData(found.size[1], found.size[0]);
     const words = new Uint32Array(pixels.data.buffer);
-    const colours = found.words.map(({ colour: [red, green, blue] }) =>
-      ((255 << 24) | (blue << 16) | (green << 8) | red) >>> 0);
+    const colours = found.words.map(({ background, colour: [red, green, blue] }) =>
+      (((background ? 110 : 255) << 24) | (blue << 16) | (green << 8) | red) >>> 0);
     let place = 0;
     found.values.forEach((label, index) => {
       words.fill(colours[label], place, place + found.lengths[index]);
@@ -96,7 +96,7 @@ export class Finding {
   }
 
   describe() {
-    const words = this.found.words.filter((word) => word.area > 0 || word.concept);
+    const words = this.found.words.filter((word) => word.area > 0 || word.concept || word.composed);
     words.sort((a, b) => b.concept - a.concept || b.area - a.area);
     const rows = words.map((word) => {
       const chip = element("span", { className: "chip" });
