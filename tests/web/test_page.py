@@ -8,7 +8,6 @@ import threading
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -16,14 +15,12 @@ from fakes import FakeBase, photo
 from PIL import Image
 
 pytest.importorskip("fastapi", reason="the page's extra [web] is not installed")
-sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright, which drives the browser, is not installed")
+pytest.importorskip("playwright.sync_api", reason="Playwright, which drives the browser, is not installed")
 
 import uvicorn
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from ovss_personal.web.server import serve
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here (apt-get install chromium)")
@@ -57,7 +54,7 @@ def address() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_api.sync_playwright() as playwright:
+    with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield browser
         browser.close()
