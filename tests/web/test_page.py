@@ -179,6 +179,21 @@ def test_a_mask_is_mended_and_undone_with_keys_and_brush(page: Page, tmp_path: P
     assert mask[60:130, 60:130].all() and not mask[:, :30].any()
 
 
+def test_a_finger_takes_an_outline_and_paints(browser: Browser, address: str, tmp_path: Path) -> None:
+    context = browser.new_context(has_touch=True, is_mobile=True, viewport={"width": 400, "height": 800})
+    page = context.new_page()
+    page.goto(address)
+    page.wait_for_selector("html[data-ready]")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 400
+    add(page, "shot", [square(tmp_path / "1.png", "red", top=8)], 1)
+    page.locator("#shot-canvas").tap()
+    assert page.inner_text("#editor-status").startswith("1 mark ")
+    page.locator(".choice label").nth(2).tap()
+    page.locator("#shot-canvas").tap(position={"x": 5, "y": 5})
+    assert page.inner_text("#editor-status").startswith("2 marks")
+    context.close()
+
+
 def test_what_is_wrong_is_told_and_names_are_only_text(browser: Browser, address: str, tmp_path: Path) -> None:
     page = browser.new_page()  # here the console does show errors: the server's answers
     page.goto(address)

@@ -15,6 +15,7 @@ export class Editor {
     this.layer = new OffscreenCanvas(1, 1);
     this.canvas.addEventListener("pointermove", (event) => this.moved(event));
     this.canvas.addEventListener("pointerdown", (event) => this.pressed(event));
+    this.canvas.addEventListener("click", (event) => this.clicked(event));
     this.canvas.addEventListener("pointerup", () => this.released());
     this.canvas.addEventListener("pointercancel", () => this.released());
     this.canvas.addEventListener("pointerleave", () => this.stroke || this.point(null));
@@ -85,18 +86,21 @@ export class Editor {
   }
 
   pressed(event) {
-    if (event.button !== 0) return;
+    if (event.button !== 0 || !this.brushing) return;
     this.place = this.placeOf(event);
-    if (!this.brushing) {
-      this.take(!event.shiftKey && this.tool === "take");
-      return;
-    }
     event.preventDefault();
     this.canvas.setPointerCapture(event.pointerId);
     const add = this.tool === "brush" && !event.shiftKey;
     this.stroke = { kind: "stroke", add, radius: this.radius, points: [this.inPixels(this.place)] };
     this.photo.steps.push(this.stroke);
     this.repaint();
+  }
+
+  // Not when a finger comes down: it may only be scrolling.
+  clicked(event) {
+    if (this.brushing) return;
+    this.place = this.placeOf(event);
+    this.take(!event.shiftKey && this.tool === "take");
   }
 
   released() {
