@@ -21,5 +21,5 @@ clean:
 
 $(READY): pyproject.toml setup.py constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install -c constraints.txt -e '.[san,odise,pss,bench,dev]'
+	$(BIN)/python -m pip install -c constraints.txt -e '.[san,odise,pss,bench,web,dev]'
 	touch $@

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ovss_personal.bases import load_base
+from ovss_personal.cache import entry_key
 from ovss_personal.errors import OvssWarning, ShotsError, VocabularyError
 from ovss_personal.io.images import as_image
 from ovss_personal.io.shots import load_shots
@@ -17,10 +18,13 @@ from ovss_personal.structures import Proposals, RGBImage, Segmentation, Shot
 from ovss_personal.vocabulary import check_concepts, check_word, check_words, named_words
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from ovss_personal.bases.base import Base
-    from ovss_personal.cache import ProposalCache
+    from ovss_personal.cache import AnyCache
     from ovss_personal.config import FitConfig
     from ovss_personal.label_map import ScoredProposals
+    from ovss_personal.personal.compose import Composition, ReadPhrase, Way
     from ovss_personal.personal.concept import Concept
     from ovss_personal.personal.fit import FitShot, Progress
     from ovss_personal.personal.head import Contender, PersonalHead
@@ -32,17 +36,22 @@ FIT_WORDS = "coco-stuff"
 WORDS_AT_ONCE = 16  # between two steps of the progress bar
 
 
-def propose(base: Base, image: RGBImage, cache: ProposalCache | None = None) -> Proposals:
+def propose(base: Base, image: RGBImage, cache: AnyCache | None = None) -> Proposals:
     """What `base` sees in one (H, W, 3) uint8 image; from `cache` if it has looked at it before."""
     if cache is None:
         return base.propose([image])[0]
-    digest = hashlib.sha256(repr(image.shape).encode() + image.tobytes()).hexdigest()
-    key = cache.key(digest, base.fingerprint)
+    key = proposal_key(base, image)
     found = cache.get(key)
     if found is None:
         found = base.propose([image])[0]
         cache.put(key, found)
     return found
+
+
+def proposal_key(base: Base, image: RGBImage) -> str:
+    """Where a cache keeps what `base` sees in the image."""
+    digest = hashlib.sha256(repr(image.shape).encode() + image.tobytes()).hexdigest()
+    return entry_key(digest, base.fingerprint)
 
 
 def personalize(
@@ -53,7 +62,8 @@ def personalize(
     class_name: str | None = None,
     config: FitConfig | None = None,
     progress: Progress | None = None,
-    cache: ProposalCache | None = None,
+    on_loss: Callable[[float], None] | None = None,
+    cache: AnyCache | None = None,
     leave_one_out: bool = True,
 ) -> Concept:
     """Learn a concept from K shots. Each passes through the base once.
@@ -63,6 +73,7 @@ def personalize(
         class_name: what it is to anybody, "bird"; by default the concept's name.
         config: settings of the fit; by default the base's own.
         progress: called with (done, total, stage).
+        on_loss: called with the loss of every step of the fit on all shots.
         leave_one_out: for K ≥ 2, also fit without each shot in turn. That says how well the others find it, and
             moves the threshold of a concept with hidden competitors to where it finds them better.
 
@@ -98,7 +109,7 @@ def personalize(
         open=base.encode(open_words),
         hidden=base.competitors(kind, settings.competitors),
     )
-    head, losses = fit(seen, words, base.traits, settings, progress)
+    head, losses = fit(seen, words, base.traits, settings, progress, on_loss)
 
     def scorer(shot: FitShot, head: PersonalHead) -> ScoredProposals:
         contender = _contender(base, head, settings, kind, open_words)
@@ -150,7 +161,7 @@ def segment(
     *,
     words: Sequence[str],
     concepts: Sequence[Concept] = (),
-    cache: ProposalCache | None = None,
+    cache: AnyCache | None = None,
 ) -> Segmentation:
     """Label every pixel of one image with a word or a concept.
 
@@ -172,28 +183,49 @@ def segment_many(
     *,
     words: Sequence[str],
     concepts: Sequence[Concept] = (),
-    cache: ProposalCache | None = None,
+    cache: AnyCache | None = None,
 ) -> Iterator[Segmentation]:
     """`segment` for image after image; what does not depend on the image is computed once."""
     from ovss_personal.label_map import label_map
     from ovss_personal.personal.head import score
 
-    vocabulary = check_words(words)
-    names = [concept.name for concept in concepts]
-    own = [word for word in vocabulary if word in base.extra_words]
-    if own:
-        raise VocabularyError(f"the word '{own[0]}' is one that the base adds by itself.", hint="leave it out.")
-    if not vocabulary and not base.extra_words:
-        raise VocabularyError("there are no words, and a pixel that is no concept needs one.")
-    check_concepts(names, (*vocabulary, *base.extra_words))
-    for concept in concepts:
-        concept.check_base(base.name, base.fingerprint)
-    text, contenders = base.encode(vocabulary), _contenders(base, vocabulary, concepts)
+    words, compositions = _checked(base, words, concepts)
+    text, contenders = _text(base, words, compositions), _contenders(base, words, compositions, concepts)
     for source in images:
         image = as_image(source)
         proposals = propose(base, image, cache)
         scored = score(proposals, text, contenders, base.word_scores, base.traits)
-        yield label_map(scored, proposals.canvas, image, (*vocabulary, *base.extra_words), names)
+        yield label_map(scored, proposals.canvas, image, (*words, *base.extra_words), [c.name for c in concepts])
+
+
+def segment_seen(
+    base: Base, proposals: Proposals, image: RGBImage, *, words: Sequence[str], concepts: Sequence[Concept] = ()
+) -> Segmentation:
+    """`segment` for an image that `base` has looked at, or a smaller copy of it.
+
+    Args:
+        proposals: what was seen.
+        image: (H, W, 3) uint8; the labels have its size.
+    """
+    from ovss_personal.label_map import label_map
+
+    words, _ = _checked(base, words, concepts)
+    scored = scored_proposals(base, proposals, words, concepts)
+    canvas = replace(proposals.canvas, original=image.shape[:2])
+    return label_map(scored, canvas, image, (*words, *base.extra_words), [c.name for c in concepts])
+
+
+def compositions_in(words: Sequence[str], concepts: Sequence[Concept]) -> dict[str, Composition]:
+    """Those of the words that contain the name of a concept, taken apart there."""
+    from ovss_personal.personal.compose import take_apart
+
+    found = {word: take_apart(word, concepts) for word in words}
+    return {word: composition for word, composition in found.items() if composition is not None}
+
+
+def composed_by(base: Base) -> Way:
+    """How this base finds the vector of a word that contains a concept (personal/compose.py)."""
+    return "token" if _phrase_reader(base) else "joint"
 
 
 def demo_albums() -> tuple[str, ...]:
@@ -218,13 +250,56 @@ def scored_proposals(
     """Every proposal of one image against every word and concept; `segment` paints this."""
     from ovss_personal.personal.head import score
 
-    return score(proposals, base.encode(words), _contenders(base, words, concepts), base.word_scores, base.traits)
+    compositions = compositions_in(words, concepts)
+    text, contenders = _text(base, words, compositions), _contenders(base, words, compositions, concepts)
+    return score(proposals, text, contenders, base.word_scores, base.traits)
 
 
-def _contenders(base: Base, words: Sequence[str], concepts: Sequence[Concept]) -> list[Contender]:
-    """The concepts with what they compete with: the words of their fit, the user's words, the hidden ones."""
+def _checked(
+    base: Base, words: Sequence[str], concepts: Sequence[Concept]
+) -> tuple[tuple[str, ...], dict[str, Composition]]:
+    """The words, once they and the concepts are found to go together; and those that contain a concept."""
+    vocabulary = check_words(words)
+    own = [word for word in vocabulary if word in base.extra_words]
+    if own:
+        raise VocabularyError(f"the word '{own[0]}' is one that the base adds by itself.", hint="leave it out.")
+    if not vocabulary and not base.extra_words:
+        raise VocabularyError("there are no words, and a pixel that is no concept needs one.")
+    check_concepts([concept.name for concept in concepts], (*vocabulary, *base.extra_words))
+    for concept in concepts:
+        concept.check_base(base.name, base.fingerprint)
+    return vocabulary, compositions_in(vocabulary, concepts)
+
+
+def _text(base: Base, words: Sequence[str], compositions: Mapping[str, Composition]) -> Tensor:
+    """(V, D) of the words, those that contain a concept composed."""
+    import torch
+
+    from ovss_personal.personal.compose import compose
+
+    if not compositions:
+        return base.encode(words)
+    reader = _phrase_reader(base)
+    rows = {word: compose(found, base.encode, reader) for word, found in compositions.items()}
+    return torch.stack([rows[word] if word in rows else base.encode([word])[0] for word in words])
+
+
+def _phrase_reader(base: Base) -> ReadPhrase | None:
+    from ovss_personal.bases.base import PhraseReader
+
+    return base.read_phrase if isinstance(base, PhraseReader) else None
+
+
+def _contenders(
+    base: Base, words: Sequence[str], compositions: Mapping[str, Composition], concepts: Sequence[Concept]
+) -> list[Contender]:
+    """The concepts with what they compete with: the words of their fit, the user's words, the hidden ones.
+
+    A word that contains a concept is close to it by its making, and no competitor.
+    """
+    plain = [word for word in words if word not in compositions]
     return [
-        _contender(base, c.head, c.config, c.class_name, tuple(dict.fromkeys((*c.words, *words)))) for c in concepts
+        _contender(base, c.head, c.config, c.class_name, tuple(dict.fromkeys((*c.words, *plain)))) for c in concepts
     ]
 
 

@@ -29,6 +29,16 @@ _EXTRA = "extras."
 _WORD = "word "  # before each word, since some strings are no names for a tensor
 
 
+def entry_key(image_sha256: str, fingerprint: str) -> str:
+    """The name of an entry: 64 hexadecimal digits.
+
+    Args:
+        image_sha256: of the image file's bytes or of its pixels.
+        fingerprint: of the base, covering every setting that changes what it sees.
+    """
+    return hashlib.sha256(f"{image_sha256}\n{fingerprint}".encode()).hexdigest()
+
+
 class ProposalCache:
     """A folder with one safetensors file for each pair of image and base.
 
@@ -45,16 +55,6 @@ class ProposalCache:
         self.folder = default_folder() / "proposals" if folder is None else Path(folder)
         self.max_bytes = max_bytes
         self._writable = True
-
-    @staticmethod
-    def key(image_sha256: str, fingerprint: str) -> str:
-        """The name of an entry: 64 hexadecimal digits.
-
-        Args:
-            image_sha256: of the image file's bytes or of its pixels.
-            fingerprint: of the base, covering every setting that changes what it sees.
-        """
-        return hashlib.sha256(f"{image_sha256}\n{fingerprint}".encode()).hexdigest()
 
     def get(self, key: str) -> Proposals | None:
         """The entry of that key on the CPU, or None. A corrupt entry is removed and counts as none."""
@@ -125,6 +125,22 @@ class ProposalCache:
                 path.unlink()
                 removed, freed = removed + 1, freed + stat.st_size
         return removed, freed
+
+
+class MemoryCache:
+    """What was seen of a few images, kept for as long as this object is; never on disk."""
+
+    def __init__(self) -> None:
+        self._entries: dict[str, Proposals] = {}
+
+    def get(self, key: str) -> Proposals | None:
+        return self._entries.get(key)
+
+    def put(self, key: str, proposals: Proposals) -> None:
+        self._entries[key] = proposals
+
+
+AnyCache = ProposalCache | MemoryCache
 
 
 class WordCache:

@@ -32,8 +32,8 @@ _WORD_COLOURS: tuple[Colour, ...] = (
     (17, 119, 51),
 )
 _CONCEPT_COLOURS: tuple[Colour, ...] = ((255, 0, 110), (255, 221, 0), (0, 229, 255))
-_BACKGROUND_WORDS = frozenset({"other", "background"})  # dimmed instead of tinted
-_INK, _PAPER, _RED = (34, 34, 34), (250, 250, 250), (200, 0, 0)
+BACKGROUND_WORDS = frozenset({"other", "background"})  # dimmed instead of tinted
+_INK, _PAPER, _RED, _GREY = (34, 34, 34), (250, 250, 250), (200, 0, 0), (128, 128, 128)
 _ROWS = 256  # blended at a time, so that a 12 Mpx photo needs no float copy of itself
 
 
@@ -44,6 +44,17 @@ def word_colour(index: int) -> Colour:
     hue = index * 0.618034 % 0.8  # the golden ratio spreads hues; 0.8 to 1 would be a concept's magenta
     red, green, blue = colorsys.hsv_to_rgb(hue, (0.85, 0.5, 0.7)[index % 3], (0.9, 0.7, 0.45)[index // 3 % 3])
     return round(red * 255), round(green * 255), round(blue * 255)
+
+
+def word_colours(words: Sequence[str], concepts: Sequence[str] = ()) -> list[Colour]:
+    """The colour of every word in the legend of a picture; `concepts` are those of the words that are personal."""
+    colours = [word_colour(index) for index in range(len(words))]
+    for index, word in enumerate(words):
+        if word in concepts:
+            colours[index] = _CONCEPT_COLOURS[concepts.index(word) % len(_CONCEPT_COLOURS)]
+        elif word in BACKGROUND_WORDS:
+            colours[index] = _GREY
+    return colours
 
 
 def draw_overlay(
@@ -66,13 +77,9 @@ def draw_overlay(
         concepts: those of `words` that are personal.
         opacity: of the tint, in [0, 1].
     """
-    colours = [word_colour(index) for index in range(len(words))]
-    for number, concept in enumerate(concepts):
-        colours[words.index(concept)] = _CONCEPT_COLOURS[number % len(_CONCEPT_COLOURS)]
+    colours = word_colours(words, concepts)
     tints = np.array(colours, dtype=np.float32)  # (V, 3)
-    for index, word in enumerate(words):
-        if word in _BACKGROUND_WORDS:
-            colours[index], tints[index] = (128, 128, 128), 0.0
+    tints[[word in BACKGROUND_WORDS for word in words]] = 0.0
 
     picture = np.empty_like(image)
     for top in range(0, len(image), _ROWS):
@@ -86,7 +93,7 @@ def draw_overlay(
     personal = frozenset(concepts)
 
     def rank(index: int) -> tuple[bool, bool, int]:
-        return words[index] not in personal, words[index] in _BACKGROUND_WORDS, -int(counts[index])
+        return words[index] not in personal, words[index] in BACKGROUND_WORDS, -int(counts[index])
 
     entries = [
         (f"{words[index]} {_percent(counts[index] / labels.size)}", colours[index])
@@ -181,11 +188,11 @@ def _outline(picture: npt.NDArray[np.uint8], mask: npt.NDArray[np.bool_], width:
     top, left = max(0, int(rows[0]) - width), max(0, int(columns[0]) - width)
     box = slice(top, int(rows[-1]) + width + 1), slice(left, int(columns[-1]) + width + 1)
     inside = mask[box]
-    picture[box][_grow(inside, max(1, width // 2)) & ~inside] = _INK
-    picture[box][_grow(~inside, width) & inside] = (255, 255, 255)
+    picture[box][grow(inside, max(1, width // 2)) & ~inside] = _INK
+    picture[box][grow(~inside, width) & inside] = (255, 255, 255)
 
 
-def _grow(mask: npt.NDArray[np.bool_], steps: int) -> npt.NDArray[np.bool_]:
+def grow(mask: npt.NDArray[np.bool_], steps: int) -> npt.NDArray[np.bool_]:
     """The mask and every pixel within `steps` of it by city-block distance; the frame is no border."""
     grown = mask.copy()
     for _ in range(steps):

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from ovss_personal.cache import ProposalCache, WordCache, clear_words, default_folder
+from ovss_personal.cache import ProposalCache, WordCache, clear_words, default_folder, entry_key
 from ovss_personal.errors import OvssWarning, ResourceError
 from ovss_personal.structures import Canvas, Proposals
 
-KEYS = [ProposalCache.key(f"{number:064x}", "base") for number in range(5)]
+KEYS = [entry_key(f"{number:064x}", "base") for number in range(5)]
 
 
 def proposals(seed: int = 0) -> Proposals:
@@ -41,7 +41,7 @@ def test_an_entry_comes_back_to_the_bit(tmp_path: Path) -> None:
 
 
 def test_keys_tell_images_and_bases_apart(tmp_path: Path) -> None:
-    keys = {ProposalCache.key(image, base) for image in ("a", "b") for base in ("x", "y")}
+    keys = {entry_key(image, base) for image in ("a", "b") for base in ("x", "y")}
     assert len(keys) == 4 and all(len(key) == 64 for key in keys)
     cache = ProposalCache(tmp_path)
     cache.put(KEYS[0], proposals())

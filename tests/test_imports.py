@@ -17,6 +17,7 @@ PACKAGE = Path(ovss_personal.__file__).parent
 # From what the user meets down to what knows nothing; a module imports from its own row or one below.
 LAYERS = [
     {"cli"},
+    {"web"},
     {"evaluation", "benchmarks", "pss"},
     {"api"},
     {"personal", "bases", "composites"},

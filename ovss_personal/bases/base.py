@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from ovss_personal.config import BaseConfig, Competitors, FitConfig
 from ovss_personal.structures import BaseTraits, Proposals, RGBImage
@@ -45,3 +45,16 @@ class Base(Protocol):
 
     def competitors(self, class_name: str, kind: Competitors) -> Tensor:
         """(C, D) unit norm: hidden competitors of a concept of that class; none are (0, D)."""
+
+
+@runtime_checkable
+class PhraseReader(Protocol):
+    """What a base with a text encoder of its own may offer beside `Base`."""
+
+    def read_phrase(self, texts: Sequence[str], vectors: Sequence[Tensor]) -> Tensor:
+        """(D,) unit norm of a phrase that has a pseudo-word after each of its texts but the last.
+
+        Args:
+            texts: what stands before, between and after the pseudo-words.
+            vectors: (D,) unit norm, what `encode` would give for each pseudo-word.
+        """

@@ -14,12 +14,13 @@ from ovss_personal.cli import (
     personalize,
     pss,
     segment,
+    web,
     weights,
 )
 from ovss_personal.cli.shell import new_app, run
 
 app = new_app("Teach an open-vocabulary segmenter your own things from one to five photos.")
-_VERBS = (personalize, segment, inspect, demo, benchmark, evaluate, pss, bases, weights, concepts, cache, doctor)
+_VERBS = (personalize, segment, inspect, demo, benchmark, evaluate, web, pss, bases, weights, concepts, cache, doctor)
 for module in _VERBS:
     module.register(app)
 

@@ -75,7 +75,8 @@ def segment(
 
     Each photo gets NAME.labels.png (an index into the words), NAME.CONCEPT.png (0 or 255) and
     NAME.overlay.png; all of them share one result.json, which is written last. A photo that cannot be read
-    is reported, the others are done, and the exit code is 3.
+    is reported, the others are done, and the exit code is 3. A word that contains a concept, as in "hat on my dog",
+    is composed of what was learned and the rest; result.json says how.
     """
     from ovss_personal import api
     from ovss_personal.cache import ProposalCache
@@ -124,6 +125,15 @@ def segment(
             "versions": _versions(),
             "base": {"name": segmenter.name, "fingerprint": segmenter.fingerprint},
             "concepts": [item.name for item in concepts],
+            "composed": [
+                {
+                    "word": word,
+                    "plain": composition.plain,
+                    "concepts": [item.name for item in composition.concepts],
+                    "way": api.composed_by(segmenter),
+                }
+                for word, composition in api.compositions_in(vocabulary, concepts).items()
+            ],
             "photos": done,
             "failed": failed,
         }

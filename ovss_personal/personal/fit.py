@@ -63,10 +63,12 @@ def fit(
     traits: BaseTraits,
     config: FitConfig,
     progress: Progress | None = None,
+    on_loss: Callable[[float], None] | None = None,
 ) -> tuple[PersonalHead, dict[str, float]]:
     """Learn one concept from K shots; returns its head and the final losses (means over the shots).
 
-    The seed decides the order of the shots; the same inputs give the same bytes.
+    The seed decides the order of the shots; the same inputs give the same bytes. `on_loss` is called with the loss of
+    every step.
 
     Raises:
         InputError: a loss is not finite; nothing is returned, the message says at which iteration.
@@ -98,6 +100,8 @@ def fit(
                 f"the loss is not finite at iteration {step + 1} of {config.iterations}.",
                 hint="lower --learning-rate, or look at the shots with 'ovss-personal inspect'.",
             )
+        if on_loss:
+            on_loss(loss.item())
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()

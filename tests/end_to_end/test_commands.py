@@ -285,3 +285,13 @@ def test_usage_errors_are_told_like_all_others() -> None:
     assert "Did you mean 'segment'?" in outcome.facts["error"]["message"]
     assert attempt("concepts").stderr.startswith("error: Missing command.")
     assert run().stdout == run("--help").stdout
+
+
+def test_a_word_that_contains_a_concept_is_composed_and_told(ball: Path, album: Path) -> None:
+    photo = str(album / "photos" / "ball.png")
+    run("segment", photo, "--concept", str(ball), "--words", "hat on my ball, grass", "--out", "out", "--no-cache")
+    result = json.loads(Path("out/result.json").read_text())
+    assert result["composed"] == [
+        {"word": "hat on my ball", "plain": "hat on an orange", "concepts": ["my ball"], "way": "joint"}
+    ]
+    assert [word["word"] for word in result["photos"][0]["words"]][:2] == ["hat on my ball", "grass"]

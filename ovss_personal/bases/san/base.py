@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ovss_personal.bases.san.network import VIT_B_16, VIT_LARGE_14, SanNetwork, Variant, canvas_of, preprocess
+from ovss_personal.bases.san.phrases import PhraseEncoder
 from ovss_personal.bases.san.rule import word_probabilities
 from ovss_personal.bases.san.side_adapter import QUERIES
 from ovss_personal.bases.san.text import WordEncoder
@@ -49,11 +50,15 @@ class SanBase:
         self.traits = BaseTraits(logit_scale=self.network.logit_scale, void=self.network.void.cpu())
         self.dim = self.variant.dim
         self._words = WordEncoder(self.network.ov_classifier, WordCache(self.fingerprint))
+        self._phrases = PhraseEncoder(self._words)
         if self.config.dtype != "float32":
             self.network.lower(getattr(torch, self.config.dtype))
 
     def encode(self, words: Sequence[str]) -> Tensor:
         return self._words(words)
+
+    def read_phrase(self, texts: Sequence[str], vectors: Sequence[Tensor]) -> Tensor:
+        return self._phrases(texts, vectors)
 
     def competitors(self, class_name: str, kind: Competitors) -> Tensor:
         return torch.zeros(0, self.dim)  # SAN has a row for "nothing", and the paper hides no others

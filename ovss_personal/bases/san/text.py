@@ -55,7 +55,7 @@ class WordEncoder:
         import open_clip
 
         self.tower = tower
-        self._tokenizer = open_clip.SimpleTokenizer()
+        self.tokenizer = open_clip.SimpleTokenizer()
         self._cache = cache
         self._known = cache.load() if cache else {}
 
@@ -83,14 +83,14 @@ class WordEncoder:
     def tokens(self, word: str) -> Tensor:
         """(14, 77) token ids of the word's prompts. Raises VocabularyError if one would be cut."""
         texts = [prompt.format(word) for prompt in PROMPTS]
-        length: int = self._tokenizer.context_length
-        if max(len(self._tokenizer.encode(text)) for text in texts) > length - 2:  # a start and an end token
+        length: int = self.tokenizer.context_length
+        if max(len(self.tokenizer.encode(text)) for text in texts) > length - 2:  # a start and an end token
             raise VocabularyError(f"'{word[:40]}…' is too long for CLIP's text encoder.", hint="use a shorter name.")
-        tokens: Tensor = self._tokenizer(texts)
+        tokens: Tensor = self.tokenizer(texts)
         return tokens
 
-    def prompts(self, tokens: Tensor) -> Tensor:
-        """Token ids (P, 77) -> unit vectors (P, D).
+    def prompts(self, tokens: Tensor, embeddings: Tensor | None = None) -> Tensor:
+        """Token ids (P, 77) -> unit vectors (P, D); `embeddings` (tokens, width) take the place of the tower's own.
 
         The tower is causal and reads its vector at the end token, so what follows that changes nothing: the context
         is cut to the longest prompt, about a fifth of it.
@@ -100,6 +100,8 @@ class WordEncoder:
             "positional_embedding": self.tower.get_parameter("positional_embedding")[:length],
             "attn_mask": self.tower.get_buffer("attn_mask")[:length, :length],
         }
+        if embeddings is not None:
+            shorter["token_embedding.weight"] = embeddings
         tokens = tokens[:, :length].to(shorter["attn_mask"].device)
         _, vectors, _ = torch.func.functional_call(self.tower, shorter, (None, tokens))
         unit: Tensor = vectors

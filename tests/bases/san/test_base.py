@@ -192,3 +192,18 @@ def test_the_state_dict_is_named_as_published(base: type[SanBase]) -> None:
     with torch.device("meta"):
         ours = {key: tuple(tensor.shape) for key, tensor in SanNetwork(base.variant).state_dict().items()}
     assert ours == published
+
+
+def test_a_pseudo_word_reads_as_the_word_whose_vector_it_has(tiny: SanBase) -> None:
+    vector = tiny.encode(["mug"])[0]
+    again = tiny.read_phrase(("", ""), [vector])
+    assert again.norm().item() == pytest.approx(1, abs=1e-5) and (again @ vector).item() > 0.99
+    phrase = tiny.read_phrase(("cup on a ", " in a tree"), [vector])
+    true, other = tiny.encode(["cup on a mug in a tree", "cup on a dog in a tree"])
+    assert (phrase @ true).item() > (phrase @ other).item()
+    assert torch.equal(phrase, tiny.read_phrase(("cup on a ", " in a tree"), [vector]))
+
+
+def test_a_phrase_that_would_be_cut_is_an_error(tiny: SanBase) -> None:
+    with pytest.raises(VocabularyError, match="too long for CLIP"):
+        tiny.read_phrase(("cup " * 70, ""), [tiny.encode(["mug"])[0]])

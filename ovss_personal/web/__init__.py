@@ -1,0 +1,5 @@
+"""The page on which a thing is clicked, named, learned and found: `ovss-personal web`, extra `[web]`.
+
+`server` opens the socket, `app` answers requests, `tabs` keeps what each browser tab has, `work` is all that needs the
+base, `drawing` turns clicks into masks, `runs` codes masks for the page. The page itself is in `static/`.
+"""

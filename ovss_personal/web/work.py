@@ -1,0 +1,215 @@
+"""All that needs the base or a decoded photo. Runs on one thread, so that there is one of each in memory at a time."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from ovss_personal import api
+from ovss_personal.cache import MemoryCache
+from ovss_personal.io.files import safe_name
+from ovss_personal.io.images import decode, to_rgb
+from ovss_personal.overlay import BACKGROUND_WORDS, index_png, word_colours
+from ovss_personal.structures import RGBImage, Segmentation, Shot
+from ovss_personal.vocabulary import NAMED, check_words, named_words
+from ovss_personal.web.drawing import Outline, Stroke, draw
+from ovss_personal.web.runs import grid_size, label_runs, outlines
+from ovss_personal.web.tabs import Job, Photo, Tab, TabClosedError
+
+if TYPE_CHECKING:
+    from ovss_personal.bases.base import Base
+    from ovss_personal.personal.concept import Concept
+
+MAX_PIXELS = 50_000_000
+PREVIEW_SIDE = 1024
+Drawn = tuple[Photo, Sequence[Outline | Stroke]]
+
+
+def look(base: Base, name: str, data: bytes) -> Photo:
+    """Decode an upload and pass it through the base. Raises ImageError if it is no photo that can be used."""
+    image = _decode(name, data)
+    preview = Image.fromarray(image)
+    preview.thumbnail((PREVIEW_SIDE, PREVIEW_SIDE))
+    return Photo(
+        name=name,
+        data=data,
+        sha256=hashlib.sha256(data).hexdigest(),
+        preview=_encoded(preview, "JPEG", quality=88),
+        preview_size=(preview.height, preview.width),
+        proposals=api.propose(base, image),
+    )
+
+
+def describe_photo(key: str, photo: Photo) -> dict[str, Any]:
+    """What the page needs of a photo: sizes, and the outlines that can be clicked."""
+    height, width = photo.proposals.canvas.original
+    grid = grid_size(height, width)
+    return {
+        "photo": key,
+        "name": photo.name,
+        "size": [height, width],
+        "preview": list(photo.preview_size),
+        "grid": list(grid),
+        "outlines": outlines(photo.proposals),
+    }
+
+
+def learn(base: Base, tab: Tab, job: Job, drawn: Sequence[Drawn], concept: str, class_name: str) -> Concept:
+    """Personalise from photos and what was drawn on them, telling `job` how far it is."""
+
+    def progress(done: int, total: int, stage: str) -> None:
+        if tab.closed:
+            raise TabClosedError
+        job.done, job.total, job.stage = done, total, stage
+
+    cache, shots = MemoryCache(), []
+    for photo, steps in drawn:
+        shot = _shot(photo, steps)
+        cache.put(api.proposal_key(base, shot.image), photo.proposals)
+        shots.append(shot)
+    return api.personalize(
+        base,
+        shots,
+        concept=concept,
+        class_name=class_name,
+        progress=progress,
+        on_loss=job.losses.append,
+        cache=cache,
+    )
+
+
+def describe_concept(key: str, concept: Concept) -> dict[str, Any]:
+    return {
+        "concept": key,
+        "name": concept.name,
+        "class_name": concept.class_name,
+        "shots": [
+            {"name": s.name, "iou": s.iou, "leave_one_out": s.leave_one_out, "outlier": s.outlier}
+            for s in concept.report.shots
+        ],
+        "losses": dict(concept.report.losses),
+    }
+
+
+def find(base: Base, photo: Photo, words: str, concepts: Sequence[Concept]) -> dict[str, Any]:
+    """The labels of a photo's preview, run-length coded, and what there is to say of every word."""
+    image = np.asarray(Image.open(io.BytesIO(photo.preview)).convert("RGB"))
+    chosen = _words(words, concepts)
+    found = api.segment_seen(base, photo.proposals, image, words=chosen, concepts=concepts)
+    values, lengths = label_runs(found.labels)
+    composed = api.compositions_in(chosen, concepts)
+    return {
+        "size": list(found.labels.shape),
+        "values": values,
+        "lengths": lengths,
+        "words": [
+            {
+                "word": word,
+                "colour": colour,
+                "concept": word in found.concepts,
+                "background": word in BACKGROUND_WORDS,
+                "present": found.present(word),
+                "score": found.score(word),
+                "area": found.area(word),
+                "composed": f"{composed[word].plain} ({api.composed_by(base)})" if word in composed else None,
+            }
+            for word, colour in zip(found.words, word_colours(found.words, found.concepts), strict=True)
+        ],
+    }
+
+
+def negative_mask(photo: Photo, concept: Concept) -> bytes:
+    """A grey PNG on the proposals' grid: where the negative mask says that the thing is not (eq. 4)."""
+    height, width = photo.proposals.canvas.original
+    canvas, grid = photo.proposals.canvas, photo.proposals.masks.shape[1:]
+    weight = concept.head.negative_mask(photo.proposals.masks).sigmoid()
+    # The grid covers the padded canvas, the photo only a part of it.
+    rows, columns = (max(1, round(g * r / p)) for g, r, p in zip(grid, canvas.resized, canvas.padded, strict=True))
+    grey = Image.fromarray((weight[:rows, :columns] * 255).round().byte().numpy())
+    scale = PREVIEW_SIDE / max(height, width, PREVIEW_SIDE)
+    return _encoded(grey.resize((max(1, round(width * scale)), max(1, round(height * scale)))), "PNG")
+
+
+def true_mask(photo: Photo, steps: Sequence[Outline | Stroke]) -> bytes:
+    """A PNG of 0 and 255, as large as the photo. Raises MaskError if nothing is marked."""
+    return _encoded(Image.fromarray(draw(steps, photo.proposals, photo.name)).convert("L"), "PNG")
+
+
+def shots_zip(drawn: Sequence[Drawn]) -> bytes:
+    """Photos and masks in the two folders from which the command line learns."""
+    files = {}
+    for number, (photo, steps) in enumerate(drawn, 1):
+        suffix = (Image.open(io.BytesIO(photo.data)).format or "jpg").lower()
+        files[f"images/{number}.{suffix}"] = photo.data
+        files[f"masks/{number}.png"] = true_mask(photo, steps)
+    return zipped(files)
+
+
+def result_zip(base: Base, photo: Photo, words: str, concepts: Sequence[Concept]) -> bytes:
+    """What `ovss-personal segment` writes of one photo, at its own size, and the same as COCO."""
+    chosen = _words(words, concepts)
+    image = _decode(photo.name, photo.data)
+    found = api.segment_seen(base, photo.proposals, image, words=chosen, concepts=concepts)
+    files = {
+        "labels.png": index_png(found.labels),
+        "overlay.png": _encoded(found.overlay(), "PNG"),
+        "coco.json": json.dumps(_coco(photo.name, found), ensure_ascii=False, indent=1).encode(),
+    }
+    for number, concept in enumerate(found.concepts, 1):
+        mask = Image.fromarray(found.mask(concept)).convert("L")
+        files[f"mask_{number}_{safe_name(concept)}.png"] = _encoded(mask, "PNG")
+    return zipped(files)
+
+
+def zipped(files: dict[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return buffer.getvalue()
+
+
+def _words(text: str, concepts: Sequence[Concept]) -> tuple[str, ...]:
+    """The words the user typed, or named; none is what each concept is to anybody. Never a file, unlike `--words`."""
+    if text.strip() in NAMED:
+        return named_words(text.strip())
+    if not text.strip():
+        names = {concept.name for concept in concepts}
+        return tuple(dict.fromkeys(c.class_name for c in concepts if c.class_name not in names))
+    return check_words(text.split(","))
+
+
+def _coco(name: str, found: Segmentation) -> dict[str, Any]:
+    height, width = found.labels.shape
+    numbers = {word: number for number, word in enumerate(found.words, 1)}
+    return {
+        "images": [{"id": 1, "file_name": name, "height": height, "width": width}],
+        "categories": [{"id": number, "name": word} for word, number in numbers.items()],
+        "annotations": [
+            {"id": i, "image_id": 1, "category_id": numbers[word["category"]], "iscrowd": 0, **word}
+            for i, word in enumerate(found.to_coco(), 1)
+        ],
+    }
+
+
+def _shot(photo: Photo, steps: Sequence[Outline | Stroke]) -> Shot:
+    mask = draw(steps, photo.proposals, photo.name)
+    return Shot(image=_decode(photo.name, photo.data), mask=mask, name=photo.name, sha256=photo.sha256)
+
+
+def _decode(name: str, data: bytes) -> RGBImage:
+    picture = decode(name, max_pixels=MAX_PIXELS, stream=io.BytesIO(data))
+    return to_rgb(picture, path=name, max_pixels=MAX_PIXELS)
+
+
+def _encoded(picture: Image.Image, kind: str, **options: int) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, kind, **options)
+    return buffer.getvalue()
