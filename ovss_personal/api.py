@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,6 +45,13 @@ def propose(base: Base, image: RGBImage, cache: ProposalCache | None = None) -> 
     return found
 
 
+def look_at(base: Base, shot: Shot, cache: ProposalCache | None = None) -> FitShot:
+    """A shot as a fit needs it."""
+    from ovss_personal.personal.fit import FitShot
+
+    return FitShot(propose(base, shot.image, cache), shot.mask, shot.ignore)
+
+
 def personalize(
     base: Base,
     shots: Sequence[Shot],
@@ -55,6 +62,7 @@ def personalize(
     progress: Progress | None = None,
     cache: ProposalCache | None = None,
     leave_one_out: bool = True,
+    look: Callable[[Shot], FitShot] | None = None,
 ) -> Concept:
     """Learn a concept from K shots. Each passes through the base once.
 
@@ -65,6 +73,7 @@ def personalize(
         progress: called with (done, total, stage).
         leave_one_out: for K ≥ 2, also fit without each shot in turn. That says how well the others find it, and
             moves the threshold of a concept with hidden competitors to where it finds them better.
+        look: gives what the base sees in a shot, in place of the base and `cache`; for many fits on the same shots.
 
     Raises:
         ShotsError: there is no shot.
@@ -72,7 +81,7 @@ def personalize(
         InputError: the loss stopped being finite.
     """
     from ovss_personal.personal.concept import Concept, FitReport, ShotReport
-    from ovss_personal.personal.fit import FitShot, Words, fit
+    from ovss_personal.personal.fit import Words, fit
     from ovss_personal.personal.head import score
     from ovss_personal.personal.report import left_out, outliers, shot_iou, tuned_threshold
     from ovss_personal.personal.views import filled_up
@@ -85,7 +94,7 @@ def personalize(
     pictures = filled_up(shots, settings.views)
     seen = []
     for i, shot in enumerate(pictures, 1):
-        seen.append(FitShot(propose(base, shot.image, cache), shot.mask, shot.ignore))
+        seen.append(look(shot) if look else look_at(base, shot, cache))
         if progress:
             progress(i, len(pictures), "look")
     open_words = tuple(word for word in named_words(FIT_WORDS) if word != name)
