@@ -7,6 +7,8 @@ computes with one.
 from __future__ import annotations
 
 import multiprocessing
+import os
+import pickle
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -58,13 +60,19 @@ def engine(name: EngineName, examiner: Examiner, job: Job, workers: int) -> Abst
 
 
 @contextmanager
-def in_process(examiner: Examiner) -> Iterator[Engine[Any, Any]]:
+def one_thread() -> Iterator[None]:
+    """One thread for torch in this process, until the block ends."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        yield lambda work, tasks: (work(examiner, task) for task in tasks)
+        yield
     finally:
         torch.set_num_threads(threads)
+
+
+@contextmanager
+def in_process(examiner: Examiner) -> Iterator[Engine[Any, Any]]:
+    yield lambda work, tasks: (work(examiner, task) for task in tasks)
 
 
 @contextmanager
@@ -100,7 +108,7 @@ def _ray(job: Job, workers: int) -> Iterator[Engine[Any, Any]]:
     if ours:  # RAY_ADDRESS names a cluster; without it, one is started here
         ray.init(log_to_driver=False, include_dashboard=False, **_local_cluster(workers))
     # A task whose worker dies is started again on another.
-    remote = ray.remote(num_cpus=1, max_retries=3)(_in_single_threaded_worker)
+    remote: Any = ray.remote(num_cpus=1, max_retries=3)(_in_single_threaded_worker)
 
     def run(work: Callable[[Examiner, Task], Done], tasks: Sequence[Task]) -> Iterator[Done]:
         waiting: list[Any] = []
@@ -119,8 +127,6 @@ def _ray(job: Job, workers: int) -> Iterator[Engine[Any, Any]]:
 
 
 def _local_cluster(workers: int) -> dict[str, Any]:
-    import os
-
     return {} if os.environ.get("RAY_ADDRESS") else {"num_cpus": workers}
 
 
@@ -130,15 +136,11 @@ def _in_single_threaded_worker(job: Job, work: Callable[[Examiner, Task], Done],
 
 
 def _in_worker(job: Job, work: Callable[[Examiner, Task], Done], task: Task) -> Done:
-    import pickle
-
     return work(_examiner(pickle.dumps(job)), task)
 
 
 @lru_cache(maxsize=1)
 def _examiner(pickled: bytes) -> Examiner:
     """A worker's own; loading a base takes seconds."""
-    import pickle
-
     job: Job = pickle.loads(pickled)
     return job.examiner()

@@ -1,4 +1,4 @@
-"""One concept of a benchmark under every method, number of shots and seed: each test image is painted for all at once."""
+"""One concept of a benchmark under every method, number of shots and seed; each image is painted for all at once."""
 
 from __future__ import annotations
 
@@ -161,9 +161,7 @@ class Examiner:
         return {key: learned[key] for key in self.keys(concept)}
 
     @torch.no_grad()
-    def _test(
-        self, concept: ConceptSet, item: Item, learned: dict[Key, _Learned], counts: dict[Key, _Counts]
-    ) -> None:
+    def _test(self, concept: ConceptSet, item: Item, learned: dict[Key, _Learned], counts: dict[Key, _Counts]) -> None:
         image = self.manifest.image(item)
         proposals = propose(self.base, image, self.cache)
         words = self.manifest.words_beside(concept)
@@ -186,9 +184,7 @@ class Examiner:
         for key, found in rows.items():
             counts[key].add(found[inside].numpy(), true)
 
-    def _contest(
-        self, concept: ConceptSet, proposals: Proposals, plain: ScoredProposals, learned: _Learned
-    ) -> Contest:
+    def _contest(self, concept: ConceptSet, proposals: Proposals, plain: ScoredProposals, learned: _Learned) -> Contest:
         words, count = self.manifest.words_beside(concept), len(proposals.masks)
         if learned.memory:
             return learned.memory.contest(proposals, plain.words, self.base.traits.logit_scale)

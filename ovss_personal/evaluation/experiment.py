@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -105,8 +104,9 @@ def read_experiment(path: str | Path) -> Experiment:
         raise ConfigError(
             "'manifest' is missing.", path=path, hint="Build a benchmark, then add: manifest: FOLDER/manifest.json"
         )
+    given: dict[str, Any] = {key: _as_tuple(value) if key in listed else value for key, value in values.items()}
     try:
-        return Experiment(**{key: _as_tuple(value) if key in listed else value for key, value in values.items()})
+        return Experiment(**given)
     except FieldError as error:
         raise error.at(path, lines, values) from None
 
@@ -117,11 +117,6 @@ def overridden(experiment: Experiment, **given: Any) -> Experiment:
         return replace(experiment, **{name: value for name, value in given.items() if value is not None})
     except FieldError as error:
         raise UsageError(error.message) from None
-
-
-def settings(experiment: Experiment) -> Mapping[str, Any]:
-    """Name -> value, as in its YAML, for what records a run."""
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(experiment).items()}
 
 
 def _as_tuple(value: Any) -> tuple[Any, ...]:

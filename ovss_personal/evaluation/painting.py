@@ -62,8 +62,9 @@ def paint(masks: Tensor, canvas: Canvas, words: Tensor, contests: Sequence[Conte
     tiles = Tiles(stage.masks, canvas)
     step = max(1, STEP_FLOATS // tiles.values)
     every = torch.arange(tiles.count)
-    low, high, middle = (torch.cat(parts) for parts in zip(*map(tiles.survey, every.split(step)), strict=True))
-    leaders = (middle @ stage.columns.flatten(1)).unflatten(1, stage.columns.shape[1:]).argmax(2)  # (T, G)
+    parts = [tiles.survey(every[start : start + step]) for start in range(0, tiles.count, step)]
+    low, high, middle = (torch.cat(of_all) for of_all in zip(*parts, strict=True))
+    leaders = (middle @ stage.columns.flatten(1)).view(tiles.count, *stage.columns.shape[1:]).argmax(2)  # (T, G)
     alive = torch.stack([stage.alive(group, low, high, leaders[:, group]) for group in range(stage.groups)], 1)
     counts = alive.any(1).sum(1)  # (T,) words that any method may see in the tile
     counts[(alive.sum(2) == 1).all(1)] = 0
@@ -73,7 +74,9 @@ def paint(masks: Tensor, canvas: Canvas, words: Tensor, contests: Sequence[Conte
         of_level = ((_level(counts) == level) & ((counts > 0) | claimable)).nonzero().squeeze(1)
         most = int(counts[of_level].max()) if len(of_level) else 0
         size = max(tiles.values, tiles.pixels * (len(stage.masks) + stage.groups * most + len(contests)))
-        for some in of_level.split(max(1, STEP_FLOATS // size)):
+        step = max(1, STEP_FLOATS // size)
+        for start in range(0, len(of_level), step):
+            some = of_level[start : start + step]
             weights = tiles.weights(some)  # (t, P, N)
             if most:
                 found = alive[some].any(1).byte().topk(most, dim=1).indices.sort(1).values  # (t, m)
@@ -101,7 +104,7 @@ class _Stage:
 
     @classmethod
     def of(cls, masks: Tensor, words: Tensor, contests: Sequence[Contest]) -> _Stage:
-        count, size = words.shape
+        count = len(words)
         negatives = [contest.negative for contest in contests if contest.negative is not None]
         every = torch.cat((masks, torch.stack(negatives))) if negatives else masks
         own_column = torch.full((len(every),), NEVER)
@@ -118,9 +121,7 @@ class _Stage:
                 group_of.append(0)
             else:
                 mine = words if contest.words is None else contest.words
-                groups.append(
-                    torch.cat((_rows(mine, rows, len(every)), own_column[:, None] if bound else personal), 1)
-                )
+                groups.append(torch.cat((_rows(mine, rows, len(every)), own_column[:, None] if bound else personal), 1))
                 group_of.append(len(groups) - 1)
             limit = torch.zeros(len(every), 1)
             limit[rows] = contest.threshold or 0.0
@@ -148,7 +149,7 @@ class _Stage:
     def words_of(self, weights: Tensor, found: Tensor) -> Tensor:
         """Weights (t, P, M), words (t, m) to choose from, rising -> (G, t, P) the one with the largest sum."""
         rows = self.columns.permute(2, 1, 0)[found]  # (t, m, G, M)
-        sums = (rows.flatten(1, 2) @ weights.mT).unflatten(1, rows.shape[1:3])  # (t, m, G, P)
+        sums = (rows.flatten(1, 2) @ weights.mT).view(*rows.shape[:3], -1)  # (t, m, G, P)
         best = sums.argmax(1)  # (t, G, P)
         return found.gather(1, best.flatten(1)).view_as(best).transpose(0, 1)
 

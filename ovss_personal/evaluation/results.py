@@ -56,7 +56,8 @@ class Result:
 
     @classmethod
     def from_json(cls, row: dict[str, Any]) -> Result:
-        return cls(**{name: math.nan if value is None else value for name, value in row.items()})
+        values: dict[str, Any] = {name: math.nan if value is None else value for name, value in row.items()}
+        return cls(**values)
 
 
 class ResultsFile:

@@ -13,7 +13,7 @@ from typing import Any
 
 from ovss_personal.benchmarks.manifest import Item
 from ovss_personal.errors import OutputError, OvssWarning
-from ovss_personal.evaluation.engines import Engine, examine, in_process, look
+from ovss_personal.evaluation.engines import Engine, examine, in_process, look, one_thread
 from ovss_personal.evaluation.examiner import Examiner
 from ovss_personal.evaluation.results import Result, ResultsFile, expected_order
 
@@ -43,11 +43,13 @@ def evaluate(
         done = list(kept.results) if kept else []
         if not expected_order(done, [key for of_one in keys for key in of_one]):
             raise OutputError(
-                "holds results in an order that no run gives.", path=out, hint="Choose another --out, or remove this one."
+                "holds results in an order that no run gives.",
+                path=out,
+                hint="Choose another --out, or remove this one.",
             )
         known = {result.key for result in done}
         missing = [number for number, of_one in enumerate(keys) if not known.issuperset(of_one)]
-        with nullcontext(engine) if engine else in_process(examiner) as run:
+        with one_thread(), nullcontext(engine) if engine else in_process(examiner) as run:
             _look(examiner, missing, run, progress)
             for count, results in enumerate(run(examine, missing), 1):
                 for result in results:
