@@ -659,6 +659,7 @@ VERBS = [
     *(["benchmark", "build", name] for name in ("ade", "concat", "cub", "folder", "fss", "stamps")),
     ["benchmark", "show"],
     ["evaluate"],
+    ["report"],
 ]
 
 

@@ -32,6 +32,7 @@ def register(app: typer.Typer) -> None:
     verb(app, "evaluate", example="ovss-personal evaluate configs/experiments/table2_stamps.yaml --out out/stamps")(
         evaluate
     )
+    verb(app, "report", example="ovss-personal report out/table1_fss_san out/table1_cub_san")(report_of_runs)
 
 
 def evaluate(
@@ -127,6 +128,22 @@ def evaluate(
         )
     else:
         print(report.markdown(run, quality), end="")
+
+
+def report_of_runs(
+    *,
+    folders: Annotated[list[Path], typer.Argument(help="What --out of evaluate named; any number.")],
+    as_json: JsonFlag = False,
+    debug: DebugFlag = False,
+) -> None:
+    """Print the paper's tables 1, 2, 4, 6 and 7 with the numbers of finished evaluations beside the paper's."""
+    from ovss_personal.evaluation import report
+
+    runs = [report.read_run(folder) for folder in folders]
+    if as_json:
+        print_json({"runs": [{"benchmark": r.benchmark, "base": r.base, "summary": report.summary(r)} for r in runs]})
+    else:
+        print(report.paper_tables(runs), end="")
 
 
 def _experiment(what: Path) -> Experiment:

@@ -110,14 +110,25 @@ def _ray(job: Job, workers: int) -> Iterator[Engine[Any, Any]]:
     # A task whose worker dies is started again on another.
     remote: Any = ray.remote(num_cpus=1, max_retries=3)(_in_single_threaded_worker)
 
+    def result(reference: Any) -> Any:
+        try:
+            return ray.get(reference)
+        except ray.exceptions.RayTaskError as error:
+            raise error.cause from None
+        except ray.exceptions.RayError as error:
+            raise ResourceError(
+                f"a worker was lost again and again ({type(error).__name__}), probably for want of memory.",
+                hint="Run the same command again with fewer --workers; it goes on from what is done.",
+            ) from None
+
     def run(work: Callable[[Examiner, Task], Done], tasks: Sequence[Task]) -> Iterator[Done]:
         waiting: list[Any] = []
         for task in tasks:
             waiting.append(remote.remote(job, work, task))
             if len(waiting) >= 4 * workers:  # results come in order, and nothing waits long for its turn
-                yield ray.get(waiting.pop(0))
+                yield result(waiting.pop(0))
         while waiting:
-            yield ray.get(waiting.pop(0))
+            yield result(waiting.pop(0))
 
     try:
         yield run

@@ -94,14 +94,17 @@ def markdown(run: Run, quality: BaseQuality | None = None) -> str:
 
 
 def paper_tables(runs: Sequence[Run]) -> str:
-    """Every table of the paper with our numbers beside its own, as far as there are runs."""
-    return "\n\n".join(paper_table(number, runs) for number in PAPER) + "\n"
+    """Every table of the paper, whole, with our numbers beside its own where there are runs of them."""
+    return "\n\n".join(paper_table(number, runs, whole=True) for number in PAPER) + "\n"
 
 
-def paper_table(number: int, runs: Sequence[Run]) -> str:
+def paper_table(number: int, runs: Sequence[Run], whole: bool = False) -> str:
     """One of them as Markdown; where either has no number, a dash.
 
     A run is in it if the paper has a number of its base and benchmark there, or if the run is meant to repeat it.
+
+    Args:
+        whole: also rows of bases and benchmarks that no run is of.
     """
     table = PAPER[number]
     ours = _ours(number, table, runs)
@@ -113,8 +116,8 @@ def paper_table(number: int, runs: Sequence[Run]) -> str:
     ]
     lines.append(_rule(6 + len(heads)))
     theirs: dict[Place, dict[str, float]] = {**{place: {} for place in ours}, **table.cells}
-    if len(runs) == 1:  # what the paper printed of other bases and benchmarks would only bury the run
-        theirs = {place: row for place, row in theirs.items() if place[:2] == (runs[0].base, runs[0].benchmark)}
+    if not whole:
+        theirs = {p: row for p, row in theirs.items() if p[:2] in {(run.base, run.benchmark) for run in runs}}
     for place in sorted(theirs, key=lambda place: _order(place, theirs, runs)):
         own = ours.get(place, {})
         numbers = []
