@@ -63,6 +63,7 @@ def personalize(
     cache: ProposalCache | None = None,
     leave_one_out: bool = True,
     look: Callable[[Shot], FitShot] | None = None,
+    report: bool = True,
 ) -> Concept:
     """Learn a concept from K shots. Each passes through the base once.
 
@@ -74,6 +75,7 @@ def personalize(
         leave_one_out: for K ≥ 2, also fit without each shot in turn. That says how well the others find it, and
             moves the threshold of a concept with hidden competitors to where it finds them better.
         look: gives what the base sees in a shot, in place of the base and `cache`; for many fits on the same shots.
+        report: say how well each shot is found again, and warn of one that is not; else only what is learned counts.
 
     Raises:
         ShotsError: there is no shot.
@@ -109,8 +111,10 @@ def personalize(
     )
     head, losses = fit(seen, words, base.traits, settings, progress)
 
+    rivals = _contender(base, head, settings, kind, open_words)
+
     def scorer(shot: FitShot, head: PersonalHead) -> ScoredProposals:
-        contender = _contender(base, head, settings, kind, open_words)
+        contender = replace(rivals, head=head)
         return score(shot.proposals, words.open, [contender], base.word_scores, base.traits)
 
     # Beside hidden competitors the negative mask has no part in a score, nor do its weights in what else is learned.
@@ -122,14 +126,16 @@ def personalize(
     own = seen[: len(shots)]
     without: list[float | None] = [None] * len(own)
     odd = [False] * len(own)
-    if leave_one_out and len(own) > 1:
+    tuned = settings.hidden and settings.threshold is None
+    if leave_one_out and len(own) > 1 and (report or tuned):
         alone = left_out(own, fit_on, scorer)
-        if settings.hidden and settings.threshold is None:
+        if tuned:
             settings = replace(settings, threshold=tuned_threshold(own, alone, base.traits.threshold))
             alone = [replace(scored, thresholds=(settings.threshold,)) for scored in alone]
-        found = [shot_iou(shot, scored) for shot, scored in zip(own, alone, strict=True)]
-        without, odd = [*found], outliers(found)
-    ious = [shot_iou(shot, scorer(shot, head)) for shot in own]
+        if report:
+            found = [shot_iou(shot, scored) for shot, scored in zip(own, alone, strict=True)]
+            without, odd = [*found], outliers(found)
+    ious = [shot_iou(shot, scorer(shot, head)) for shot in own] if report else []
     for shot, is_odd in zip(shots, odd, strict=True):
         if is_odd:
             warnings.warn(
@@ -139,7 +145,7 @@ def personalize(
             )
     rows = tuple(
         ShotReport(shot.name, shot.sha256, iou, alone, is_odd)
-        for shot, iou, alone, is_odd in zip(shots, ious, without, odd, strict=True)
+        for shot, iou, alone, is_odd in zip(shots, ious, without, odd, strict=False)
     )
     return Concept(
         name=name,
@@ -197,11 +203,11 @@ def segment_many(
     check_concepts(names, (*vocabulary, *base.extra_words))
     for concept in concepts:
         concept.check_base(base.name, base.fingerprint)
-    text, contenders = base.encode(vocabulary), _contenders(base, vocabulary, concepts)
+    text, personal = base.encode(vocabulary), contenders(base, vocabulary, concepts)
     for source in images:
         image = as_image(source)
         proposals = propose(base, image, cache)
-        scored = score(proposals, text, contenders, base.word_scores, base.traits)
+        scored = score(proposals, text, personal, base.word_scores, base.traits)
         yield label_map(scored, proposals.canvas, image, (*vocabulary, *base.extra_words), names)
 
 
@@ -227,10 +233,10 @@ def scored_proposals(
     """Every proposal of one image against every word and concept; `segment` paints this."""
     from ovss_personal.personal.head import score
 
-    return score(proposals, base.encode(words), _contenders(base, words, concepts), base.word_scores, base.traits)
+    return score(proposals, base.encode(words), contenders(base, words, concepts), base.word_scores, base.traits)
 
 
-def _contenders(base: Base, words: Sequence[str], concepts: Sequence[Concept]) -> list[Contender]:
+def contenders(base: Base, words: Sequence[str], concepts: Sequence[Concept]) -> list[Contender]:
     """The concepts with what they compete with: the words of their fit, the user's words, the hidden ones."""
     return [
         _contender(base, c.head, c.config, c.class_name, tuple(dict.fromkeys((*c.words, *words)))) for c in concepts

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from ovss_personal.api import load_base, look_at, personalize, propose, scored_proposals
+from ovss_personal.api import contenders, load_base, look_at, personalize, propose
 from ovss_personal.bases.base import Base
 from ovss_personal.benchmarks.manifest import ConceptSet, Item, Manifest, read_manifest
 from ovss_personal.cache import ProposalCache
@@ -24,9 +25,10 @@ from ovss_personal.evaluation.seggpt import SegGpt
 from ovss_personal.label_map import ScoredProposals
 from ovss_personal.personal.concept import Concept
 from ovss_personal.personal.fit import FitShot
+from ovss_personal.personal.head import Contender, score
 from ovss_personal.structures import BoolMask, Proposals, RGBImage, Shot
 
-UNKNOWN, BEYOND = -1, -2  # true words that do not count: not known, and beyond the image's edge
+UNKNOWN = -1  # a true word that does not count
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ class Job:
 class _Learned:
     """A method that is ready for test images: what it learned, remembers, or is shown."""
 
-    concept: Concept | None = None
+    contender: Contender | None = None
     memory: knn.Memory | None = None
     prompts: Sequence[Shot] = ()
 
@@ -146,13 +148,15 @@ class Examiner:
 
     def _learn(self, concept: ConceptSet) -> dict[Key, _Learned]:
         fits = _Fits(self, concept)
+        words = self.manifest.words_beside(concept)
         learned: dict[Key, _Learned] = {}
         # A fit without the negative mask is a part of one with it, which therefore comes first.
         for method in sorted(self.methods, key=lambda method: not (method.config and method.config.negative)):
             for count, seed in self._runs(method):
                 what = _Learned()
                 if method.config:
-                    what = _Learned(concept=fits.learn(method.config, count, seed))
+                    found = contenders(self.base, words, [fits.learn(method.config, count, seed)])
+                    what = _Learned(contender=found[0])
                 elif method.kind == "knn":
                     what = _Learned(memory=knn.Memory.of([fits.look(shot) for shot in fits.shots[:count]]))
                 elif method.kind == "seggpt":
@@ -164,10 +168,12 @@ class Examiner:
     def _test(self, concept: ConceptSet, item: Item, learned: dict[Key, _Learned], counts: dict[Key, _Counts]) -> None:
         image = self.manifest.image(item)
         proposals = propose(self.base, image, self.cache)
-        words = self.manifest.words_beside(concept)
-        plain = scored_proposals(self.base, proposals, words, [])
+        text = self.base.encode(self.manifest.words_beside(concept))
+        plain = score(proposals, text, [], self.base.word_scores, self.base.traits)
         contests = {
-            key: self._contest(concept, proposals, plain, what) for key, what in learned.items() if not what.prompts
+            key: self._contest(concept, proposals, text, plain, what)
+            for key, what in learned.items()
+            if not what.prompts
         }
         tiles, labels = paint(proposals.masks, proposals.canvas, plain.words, list(contests.values()))
         rows = dict(zip(contests, labels[1:], strict=True))
@@ -184,17 +190,18 @@ class Examiner:
         for key, found in rows.items():
             counts[key].add(found[inside].numpy(), true)
 
-    def _contest(self, concept: ConceptSet, proposals: Proposals, plain: ScoredProposals, learned: _Learned) -> Contest:
-        words, count = self.manifest.words_beside(concept), len(proposals.masks)
+    def _contest(
+        self, concept: ConceptSet, proposals: Proposals, text: Tensor, plain: ScoredProposals, learned: _Learned
+    ) -> Contest:
         if learned.memory:
             return learned.memory.contest(proposals, plain.words, self.base.traits.logit_scale)
-        if learned.concept:
-            scored = scored_proposals(self.base, proposals, words, [learned.concept])
-            return Contest.of(scored, count, plain=learned.concept.config.hidden)
+        if learned.contender:
+            scored = score(proposals, text, [learned.contender], self.base.word_scores, self.base.traits)
+            return Contest.of(scored, len(proposals.masks), plain=learned.contender.config.hidden)
         # The class word joins the vocabulary and is read as the concept.
-        rule = self.base.word_scores(proposals, self.base.encode([*words, concept.class_name]))
-        order = [*range(len(words)), *range(len(words) + 1, rule.shape[1])]
-        return Contest(rule[:, len(words)], rule[:, order], None)
+        rule = self.base.word_scores(proposals, torch.cat((text, self.base.encode([concept.class_name]))))
+        order = [*range(len(text)), *range(len(text) + 1, rule.shape[1])]
+        return Contest(rule[:, len(text)], rule[:, order], None)
 
     def _segment(self, image: RGBImage, prompts: Sequence[Shot]) -> BoolMask:
         assert self._seggpt is not None
@@ -241,6 +248,7 @@ class _Fits:
                 config=config if config.negative else plain,
                 leave_one_out=config.hidden,
                 look=self.look,
+                report=False,
             )
             self._fitted[plain, count] = found
         return replace(found, config=replace(found.config, negative=config.negative))

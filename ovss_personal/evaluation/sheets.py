@@ -26,9 +26,10 @@ def write_sheets(examiner: Examiner, folder: Path, count: int) -> list[Path]:
     full = known.get(FULL) or known_methods(examiner.base.fit_defaults)[FULL]
     written = []
     for concept in examiner.manifest.concepts[:count]:
-        learned = examiner.learn(concept, full, max(examiner.shots), examiner.seeds[0])
+        shots = max(examiner.shots)
+        learned = examiner.learn(concept, full, shots, examiner.seeds[0])
         items = (*concept.positives[:1], *concept.negatives[:1], *concept.pairs[:1])
-        tiles = [tile for item in items for tile in _row(examiner, concept, item, learned)]
+        tiles = [tile for item in items for tile in _row(examiner, concept, item, learned, shots)]
         stream = io.BytesIO()
         contact_sheet(tiles, columns=5, tile=SIDE).save(stream, "PNG")
         written.append(folder / f"sheet_{safe_name(concept.name)}.png")
@@ -37,7 +38,7 @@ def write_sheets(examiner: Examiner, folder: Path, count: int) -> list[Path]:
 
 
 def _row(
-    examiner: Examiner, concept: ConceptSet, item: Item, learned: Concept
+    examiner: Examiner, concept: ConceptSet, item: Item, learned: Concept, shots: int
 ) -> list[tuple[RGBImage, BoolMask | None, str]]:
     base, image = examiner.base, examiner.manifest.image(item)
     words = examiner.manifest.words_beside(concept)
@@ -48,7 +49,7 @@ def _row(
         "photo": truth & False,
         "truth": truth,
         "text only": plain.mask(concept.class_name),
-        f"full, K = {len(learned.report.shots)}": personal.mask(concept.name),
+        f"full, K = {shots}": personal.mask(concept.name),
         "negative mask": _negative(examiner, image, learned),
     }
     return [(*shrunk(image, mask, SIDE), caption) for caption, mask in masks.items()]
