@@ -54,6 +54,13 @@ def proposal_key(base: Base, image: RGBImage) -> str:
     return entry_key(digest, base.fingerprint)
 
 
+def look_at(base: Base, shot: Shot, cache: AnyCache | None = None) -> FitShot:
+    """A shot as a fit needs it."""
+    from ovss_personal.personal.fit import FitShot
+
+    return FitShot(propose(base, shot.image, cache), shot.mask, shot.ignore)
+
+
 def personalize(
     base: Base,
     shots: Sequence[Shot],
@@ -65,6 +72,8 @@ def personalize(
     on_loss: Callable[[float], None] | None = None,
     cache: AnyCache | None = None,
     leave_one_out: bool = True,
+    look: Callable[[Shot], FitShot] | None = None,
+    report: bool = True,
 ) -> Concept:
     """Learn a concept from K shots. Each passes through the base once.
 
@@ -76,6 +85,8 @@ def personalize(
         on_loss: called with the loss of every step of the fit on all shots.
         leave_one_out: for K ≥ 2, also fit without each shot in turn. That says how well the others find it, and
             moves the threshold of a concept with hidden competitors to where it finds them better.
+        look: gives what the base sees in a shot, in place of the base and `cache`; for many fits on the same shots.
+        report: say how well each shot is found again, and warn of one that is not; else only what is learned counts.
 
     Raises:
         ShotsError: there is no shot.
@@ -83,7 +94,7 @@ def personalize(
         InputError: the loss stopped being finite.
     """
     from ovss_personal.personal.concept import Concept, FitReport, ShotReport
-    from ovss_personal.personal.fit import FitShot, Words, fit
+    from ovss_personal.personal.fit import Words, fit
     from ovss_personal.personal.head import score
     from ovss_personal.personal.report import left_out, outliers, shot_iou, tuned_threshold
     from ovss_personal.personal.views import filled_up
@@ -96,7 +107,7 @@ def personalize(
     pictures = filled_up(shots, settings.views)
     seen = []
     for i, shot in enumerate(pictures, 1):
-        seen.append(FitShot(propose(base, shot.image, cache), shot.mask, shot.ignore))
+        seen.append(look(shot) if look else look_at(base, shot, cache))
         if progress:
             progress(i, len(pictures), "look")
     open_words = tuple(word for word in named_words(FIT_WORDS) if word != name)
@@ -111,8 +122,10 @@ def personalize(
     )
     head, losses = fit(seen, words, base.traits, settings, progress, on_loss)
 
+    rivals = _contender(base, head, settings, kind, open_words)
+
     def scorer(shot: FitShot, head: PersonalHead) -> ScoredProposals:
-        contender = _contender(base, head, settings, kind, open_words)
+        contender = replace(rivals, head=head)
         return score(shot.proposals, words.open, [contender], base.word_scores, base.traits)
 
     # Beside hidden competitors the negative mask has no part in a score, nor do its weights in what else is learned.
@@ -124,14 +137,16 @@ def personalize(
     own = seen[: len(shots)]
     without: list[float | None] = [None] * len(own)
     odd = [False] * len(own)
-    if leave_one_out and len(own) > 1:
+    tuned = settings.hidden and settings.threshold is None
+    if leave_one_out and len(own) > 1 and (report or tuned):
         alone = left_out(own, fit_on, scorer)
-        if settings.hidden and settings.threshold is None:
+        if tuned:
             settings = replace(settings, threshold=tuned_threshold(own, alone, base.traits.threshold))
             alone = [replace(scored, thresholds=(settings.threshold,)) for scored in alone]
-        found = [shot_iou(shot, scored) for shot, scored in zip(own, alone, strict=True)]
-        without, odd = [*found], outliers(found)
-    ious = [shot_iou(shot, scorer(shot, head)) for shot in own]
+        if report:
+            found = [shot_iou(shot, scored) for shot, scored in zip(own, alone, strict=True)]
+            without, odd = [*found], outliers(found)
+    ious = [shot_iou(shot, scorer(shot, head)) for shot in own] if report else []
     for shot, is_odd in zip(shots, odd, strict=True):
         if is_odd:
             warnings.warn(
@@ -141,7 +156,7 @@ def personalize(
             )
     rows = tuple(
         ShotReport(shot.name, shot.sha256, iou, alone, is_odd)
-        for shot, iou, alone, is_odd in zip(shots, ious, without, odd, strict=True)
+        for shot, iou, alone, is_odd in zip(shots, ious, without, odd, strict=False)
     )
     return Concept(
         name=name,
@@ -190,11 +205,11 @@ def segment_many(
     from ovss_personal.personal.head import score
 
     words, compositions = _checked(base, words, concepts)
-    text, contenders = _text(base, words, compositions), _contenders(base, words, compositions, concepts)
+    text, personal = _text(base, words, compositions), contenders(base, words, concepts)
     for source in images:
         image = as_image(source)
         proposals = propose(base, image, cache)
-        scored = score(proposals, text, contenders, base.word_scores, base.traits)
+        scored = score(proposals, text, personal, base.word_scores, base.traits)
         yield label_map(scored, proposals.canvas, image, (*words, *base.extra_words), [c.name for c in concepts])
 
 
@@ -250,9 +265,8 @@ def scored_proposals(
     """Every proposal of one image against every word and concept; `segment` paints this."""
     from ovss_personal.personal.head import score
 
-    compositions = compositions_in(words, concepts)
-    text, contenders = _text(base, words, compositions), _contenders(base, words, compositions, concepts)
-    return score(proposals, text, contenders, base.word_scores, base.traits)
+    text = _text(base, words, compositions_in(words, concepts))
+    return score(proposals, text, contenders(base, words, concepts), base.word_scores, base.traits)
 
 
 def _checked(
@@ -290,13 +304,12 @@ def _phrase_reader(base: Base) -> ReadPhrase | None:
     return base.read_phrase if isinstance(base, PhraseReader) else None
 
 
-def _contenders(
-    base: Base, words: Sequence[str], compositions: Mapping[str, Composition], concepts: Sequence[Concept]
-) -> list[Contender]:
+def contenders(base: Base, words: Sequence[str], concepts: Sequence[Concept]) -> list[Contender]:
     """The concepts with what they compete with: the words of their fit, the user's words, the hidden ones.
 
     A word that contains a concept is close to it by its making, and no competitor.
     """
+    compositions = compositions_in(words, concepts)
     plain = [word for word in words if word not in compositions]
     return [
         _contender(base, c.head, c.config, c.class_name, tuple(dict.fromkeys((*c.words, *plain)))) for c in concepts

@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import math
 import re
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, get_args, get_type_hints
@@ -46,9 +47,9 @@ class BaseConfig:
 
     def __post_init__(self) -> None:
         _check_types(self)
-        _require(bool(self.base.strip()), "base", self.base, "a name")
-        _require(bool(self.device.strip()), "device", self.device, "a device such as 'cpu'")
-        _require(self.tiles >= 0, "tiles", self.tiles, "0 or more")
+        require(bool(self.base.strip()), "base", self.base, "a name")
+        require(bool(self.device.strip()), "device", self.device, "a device such as 'cpu'")
+        require(self.tiles >= 0, "tiles", self.tiles, "0 or more")
 
 
 @dataclass(frozen=True)
@@ -84,15 +85,15 @@ class FitConfig:
 
     def __post_init__(self) -> None:
         _check_types(self)
-        _require(0 <= self.alpha <= 1, "alpha", self.alpha, "in [0, 1]")
-        _require(0 < self.learning_rate <= 1, "learning_rate", self.learning_rate, "above 0 and at most 1")
-        _require(self.iterations >= 1, "iterations", self.iterations, "1 or more")
-        _require(self.lambda_z >= 0, "lambda_z", self.lambda_z, "0 or more")
-        _require(self.lambda_m >= 0, "lambda_m", self.lambda_m, "0 or more")
+        require(0 <= self.alpha <= 1, "alpha", self.alpha, "in [0, 1]")
+        require(0 < self.learning_rate <= 1, "learning_rate", self.learning_rate, "above 0 and at most 1")
+        require(self.iterations >= 1, "iterations", self.iterations, "1 or more")
+        require(self.lambda_z >= 0, "lambda_z", self.lambda_z, "0 or more")
+        require(self.lambda_m >= 0, "lambda_m", self.lambda_m, "0 or more")
         if self.threshold is not None:
-            _require(0 < self.threshold < 1, "threshold", self.threshold, "in (0, 1)")
-        _require(self.views >= 1, "views", self.views, "1 or more")
-        _require(0 <= self.seed < 2**63, "seed", self.seed, "0 or more and below 2**63")
+            require(0 < self.threshold < 1, "threshold", self.threshold, "in (0, 1)")
+        require(self.views >= 1, "views", self.views, "1 or more")
+        require(0 <= self.seed < 2**63, "seed", self.seed, "0 or more and below 2**63")
 
     @property
     def hidden(self) -> bool:
@@ -115,40 +116,50 @@ def load_config(path: str | Path) -> tuple[BaseConfig, FitConfig]:
             twice, or a value of the wrong type or range.
     """
     path = Path(path)
-    values, lines = _read_mapping(path)
+    values, lines = read_mapping(path)
     base_keys, fit_keys = ({f.name for f in fields(cls)} for cls in (BaseConfig, FitConfig))
-    known = sorted(base_keys | fit_keys)
-    for key, line in lines.items():
-        if key not in known:
-            close = difflib.get_close_matches(key, known, n=1)
-            raise ConfigError(
-                f"line {line}: '{key}' is not a setting.",
-                path=path,
-                hint=f"Did you mean '{close[0]}'?" if close else f"The settings are {', '.join(known)}.",
-            )
+    check_keys(path, lines, base_keys | fit_keys)
     try:
         return (
             BaseConfig(**{key: value for key, value in values.items() if key in base_keys}),
             FitConfig(**{key: value for key, value in values.items() if key in fit_keys}),
         )
-    except _FieldError as error:
-        hint: str | None = None
-        if re.fullmatch(r"[-+]?\d+e[-+]?\d+", str(values[error.field]), re.IGNORECASE):
-            hint = "YAML takes a number with an exponent for text unless it has a dot: 5.0e-4, not 5e-4."
-        raise ConfigError(f"line {lines[error.field]}: {error.message}", path=path, hint=hint) from None
+    except FieldError as error:
+        raise error.at(path, lines, values) from None
 
 
-class _FieldError(ConfigError):
+def check_keys(path: Path, lines: Mapping[str, int], known: Set[str]) -> None:
+    """Raises ConfigError for a key of a file that is not `known`, with its line and the likeliest one meant."""
+    for key, line in lines.items():
+        if key not in known:
+            close = difflib.get_close_matches(key, sorted(known), n=1)
+            raise ConfigError(
+                f"line {line}: '{key}' is not a setting.",
+                path=path,
+                hint=f"Did you mean '{close[0]}'?" if close else f"The settings are {', '.join(sorted(known))}.",
+            )
+
+
+class FieldError(ConfigError):
     """A ConfigError that knows its field, so that the reader of a file can add the line."""
 
     def __init__(self, field: str, value: object, expected: str):
         super().__init__(f"{field} must be {expected}, not {value!r}.")
         self.field = field
+        self.expected = expected
+
+    def at(self, path: Path, lines: Mapping[str, int], values: Mapping[str, Any]) -> ConfigError:
+        """The same error, of a file that has the field in one of its lines."""
+        hint = None
+        if re.fullmatch(r"[-+]?\d+e[-+]?\d+", str(values[self.field]), re.IGNORECASE):
+            hint = "YAML takes a number with an exponent for text unless it has a dot: 5.0e-4, not 5e-4."
+        return ConfigError(f"line {lines[self.field]}: {self.message}", path=path, hint=hint)
 
 
-def _require(holds: bool, field: str, value: object, expected: str) -> None:
+def require(holds: bool, field: str, value: object, expected: str) -> None:
+    """Raises FieldError unless the value is as expected."""
     if not holds:
-        raise _FieldError(field, value, expected)
+        raise FieldError(field, value, expected)
 
 
 def _check_types(config: BaseConfig | FitConfig) -> None:
@@ -158,7 +169,7 @@ def _check_types(config: BaseConfig | FitConfig) -> None:
         value = getattr(config, name)
         choices = [item for item in get_args(hint) if isinstance(item, str)]
         if choices:
-            _require(value in choices, name, value, f"one of {', '.join(choices)}")
+            require(value in choices, name, value, f"one of {', '.join(choices)}")
             continue
         kinds = get_args(hint) or (hint,)
         if float in kinds and type(value) is int and abs(value) < 2**53:
@@ -166,8 +177,8 @@ def _check_types(config: BaseConfig | FitConfig) -> None:
             object.__setattr__(config, name, value)  # frozen: the only way in, and only from __post_init__
         expected = " or ".join(_KIND_NAMES[kind] for kind in kinds)
         # `type is`, because True is an int to isinstance.
-        _require(type(value) in kinds, name, value, expected)
-        _require(type(value) is not float or math.isfinite(value), name, value, "finite")
+        require(type(value) in kinds, name, value, expected)
+        require(type(value) is not float or math.isfinite(value), name, value, "finite")
 
 
 _KIND_NAMES: dict[type, str] = {
@@ -179,7 +190,7 @@ _KIND_NAMES: dict[type, str] = {
 }
 
 
-def _read_mapping(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
+def read_mapping(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
     """The values of a YAML mapping, and the line of each key as it is written."""
     import yaml
 

@@ -172,7 +172,7 @@ def _batches(tiles: Tensor, values: int) -> Iterator[Tensor]:
         yield tiles[start : start + step]
 
 
-def _can_exceed(low: Tensor, high: Tensor, form: Tensor) -> Tensor:
+def can_exceed(low: Tensor, high: Tensor, form: Tensor) -> Tensor:
     """Ranges (T, N) of weights, forms (N, K) -> (T, K) bool: whether Σ form·w > 0 for some w between low and high.
 
     The largest value is Σ form·centre + Σ |form|·radius. All rounding in it is below (N + 8)·eps·Σ |form|·high, which
@@ -210,10 +210,10 @@ def _paint_words(labels: Tensor, tiles: Tiles, survey: _Survey, columns: Tensor,
 def _contenders(survey: _Survey, columns: Tensor, some: Tensor) -> Tensor:
     """Tiles (T,) -> (T, U) bool: the words that may beat the leader somewhere in the tile, or their own best share."""
     low, high, leaders = survey.low[some], survey.high[some], survey.leader[some]
-    alive = _can_exceed(low, high, columns - survey.best_words - SCORE_TOLERANCE)
+    alive = can_exceed(low, high, columns - survey.best_words - SCORE_TOLERANCE)
     for leader in torch.unique(leaders).tolist():
         led = leaders == leader
-        alive[led] |= _can_exceed(low[led], high[led], columns - columns[:, leader : leader + 1])
+        alive[led] |= can_exceed(low[led], high[led], columns - columns[:, leader : leader + 1])
     return alive
 
 
@@ -233,7 +233,7 @@ def _paint_concepts(labels: Tensor, tiles: Tiles, survey: _Survey, scored: Score
     for some in _batches(torch.arange(tiles.count, device=labels.device), tiles.values):
         enough = limits.minimum(survey.best_concepts[bound] + SCORE_TOLERANCE)
         form = scored.personal[:, bound] - enough
-        some = some[_can_exceed(survey.low[some].square(), survey.high[some].square(), form).any(1)]
+        some = some[can_exceed(survey.low[some].square(), survey.high[some].square(), form).any(1)]
         if len(some):
             personal = concept_shares(scored, tiles.weights(some).permute(2, 0, 1))  # (C, T, pixels)
             labels[some] = _claim(labels[some], scored.words.shape[1], personal, scored.thresholds)

@@ -677,6 +677,7 @@ VERBS = [
     *(["benchmark", "build", name] for name in ("ade", "concat", "cub", "folder", "fss", "stamps")),
     ["benchmark", "show"],
     ["evaluate"],
+    ["report"],
 ]
 
 

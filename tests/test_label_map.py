@@ -227,7 +227,7 @@ def test_what_a_form_can_reach_is_what_its_corners_reach(seed: int) -> None:
     form = torch.rand(4, 9, generator=generator) - 0.8
     corners = torch.cartesian_prod(*[torch.arange(2)] * 4)  # (16, 4)
     most = (ends[:, torch.arange(4), corners].double() @ form.double()).amax(1)  # (6, 9)
-    found = module._can_exceed(ends[..., 0], ends[..., 1], form)
+    found = module.can_exceed(ends[..., 0], ends[..., 1], form)
     assert found[most > 0].all() and not found[most < -1e-4].any()
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from ovss_personal.cli.shell import (
-    DEFAULT_BASE,
     Base,
     DebugFlag,
     Device,
@@ -20,103 +19,155 @@ from ovss_personal.cli.shell import (
     Tiles,
     WeightsFile,
     print_json,
+    progress_bar,
     verb,
 )
 from ovss_personal.errors import UsageError
 
 if TYPE_CHECKING:
     from ovss_personal.benchmarks.manifest import Manifest
-    from ovss_personal.config import FitConfig
+    from ovss_personal.evaluation.experiment import Experiment
 
 
 def register(app: typer.Typer) -> None:
-    verb(app, "evaluate", example='ovss-personal evaluate stamps/manifest.json --shots "1,5"')(evaluate)
+    verb(app, "evaluate", example="ovss-personal evaluate configs/experiments/table2_stamps.yaml --out out/stamps")(
+        evaluate
+    )
+    verb(app, "report", example="ovss-personal report out/table1_fss_san out/table1_cub_san")(report_of_runs)
 
 
 def evaluate(
     *,
-    manifest: Annotated[Path, typer.Argument(help="The manifest.json of a benchmark.")],
-    base: Base = DEFAULT_BASE,
+    what: Annotated[Path, typer.Argument(help="An experiment's YAML, or the manifest.json of a benchmark.")],
+    base: Base | None = None,
     device: Device = None,
     tiles: Tiles = None,
     weights: WeightsFile = None,
     dtype: Precision = None,
     offline: Offline = False,
     low_memory: LowMemory = False,
-    shots: Annotated[str, typer.Option(help="From how many photos to learn, by comma.")] = "1,3,5",
+    shots: Annotated[str | None, typer.Option(help='From how many photos to learn, by comma; else "1,3,5".')] = None,
     methods: Annotated[
-        list[str] | None, typer.Option(help='A method, e.g. "text only"; may be repeated. All if left out.')
+        list[str] | None, typer.Option(help="A method, e.g. prompt; may be repeated. All but seggpt if left out.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Keep results here; the same command goes on from them if it is cut off.")
+        Path | None,
+        typer.Option(help="Keep results and the report here; the same command goes on from them if it is cut off."),
     ] = None,
+    sheets: Annotated[
+        int, typer.Option(min=0, help="Draw what was found on a photo of each of so many concepts, in --out.")
+    ] = 0,
     proposals: Annotated[
         bool, typer.Option("--proposals", help="Also measure the base alone: its best proposals and its background.")
     ] = False,
+    engine: Annotated[
+        Literal["local", "ray"], typer.Option(help="ray: on the cluster that RAY_ADDRESS names, or one started here.")
+    ] = "local",
+    workers: Annotated[int, typer.Option(min=1, help="Processes, each with a base of its own and one thread.")] = 1,
+    cache_limit: Annotated[float, typer.Option(min=0, help="GB that what the base saw may take on the disk.")] = 16.0,
     no_cache: NoCache = False,
     as_json: JsonFlag = False,
     debug: DebugFlag = False,
 ) -> None:
-    """Measure methods on a benchmark: a Markdown table, in percent."""
+    """Measure methods on a benchmark: tables in percent, the paper's numbers beside ours."""
+    import tempfile
     from dataclasses import asdict
 
     from ovss_personal import api
     from ovss_personal.benchmarks.manifest import read_manifest
     from ovss_personal.cache import ProposalCache
-    from ovss_personal.evaluation import report, runner
-    from ovss_personal.evaluation.methods import methods as known_methods
+    from ovss_personal.evaluation import engines, report, runner
+    from ovss_personal.evaluation.examiner import Examiner, Job
+    from ovss_personal.evaluation.experiment import overridden
     from ovss_personal.evaluation.proposals import base_quality
 
-    benchmark = read_manifest(manifest)
-    counts = _counts(shots, benchmark)
-    segmenter = api.load_base(
-        base,
+    if sheets and not out:
+        raise UsageError("--sheets needs --out, the folder to draw in.")
+    experiment = overridden(
+        _experiment(what),
+        base=base,
         device=device,
         tiles=tiles,
-        weights=weights,
+        weights=weights and str(weights),
         dtype=dtype,
         offline=offline or None,
         low_memory=low_memory or None,
+        methods=tuple(methods) if methods else None,
+        shots=_numbers(shots) if shots else None,
     )
-    chosen = _chosen(methods or [], known_methods(segmenter.fit_defaults))
-    cache = None if no_cache else ProposalCache()
-    results = runner.evaluate(segmenter, benchmark, chosen, counts, out, cache)
-    quality = base_quality(segmenter, benchmark, cache) if proposals else None
+    benchmark = read_manifest(experiment.manifest)
+    _check_shots(experiment, benchmark)
+    segmenter = api.load_base(**experiment.base_options())
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch) if no_cache else ProposalCache().folder
+        job = Job(
+            base=experiment.base_options(),
+            manifest=Path(experiment.manifest),
+            methods=experiment.chosen(segmenter.fit_defaults),
+            shots=experiment.shots,
+            seeds=experiment.seeds,
+            cache=(folder, int(cache_limit * 1e9)),
+        )
+        examiner = Examiner(segmenter, benchmark, job.methods, job.shots, job.seeds, job.opened_cache())
+        with engines.engine(engine, examiner, job, workers) as chosen, progress_bar() as progress:
+            results = runner.evaluate(examiner, out, chosen, progress)
+        quality = base_quality(segmenter, benchmark, examiner.cache) if proposals else None
+        run = report.Run(benchmark.name, segmenter.name, results, experiment.table)
+        if out:
+            report.write(run, out, quality)
+        if out and sheets:
+            from ovss_personal.evaluation.sheets import write_sheets
+
+            write_sheets(examiner, out, sheets)
     if as_json:
         print_json(
             {
                 "benchmark": benchmark.name,
                 "base": {"name": segmenter.name, "fingerprint": segmenter.fingerprint},
                 "proposals": quality and asdict(quality),
-                "results": [_known(asdict(result)) for result in results],
+                "results": [result.to_json() for result in results],
+                "summary": report.summary(run),
             }
         )
     else:
-        print(report.table(results))
-        if quality:
-            print(f"\n{report.proposals_line(quality)}")
+        print(report.markdown(run, quality), end="")
 
 
-def _counts(text: str, benchmark: Manifest) -> list[int]:
-    """The numbers in "1,3,5", each no more than every concept of the benchmark has shots."""
-    most = min((len(concept.shots) for concept in benchmark.concepts), default=0)
+def report_of_runs(
+    *,
+    folders: Annotated[list[Path], typer.Argument(help="What --out of evaluate named; any number.")],
+    as_json: JsonFlag = False,
+    debug: DebugFlag = False,
+) -> None:
+    """Print the paper's tables 1, 2, 4, 6 and 7 with the numbers of finished evaluations beside the paper's."""
+    from ovss_personal.evaluation import report
+
+    runs = [report.read_run(folder) for folder in folders]
+    if as_json:
+        print_json({"runs": [{"benchmark": r.benchmark, "base": r.base, "summary": report.summary(r)} for r in runs]})
+    else:
+        print(report.paper_tables(runs), end="")
+
+
+def _experiment(what: Path) -> Experiment:
+    from ovss_personal.evaluation.experiment import Experiment, read_experiment
+
+    return read_experiment(what) if what.suffix in (".yaml", ".yml") else Experiment(manifest=str(what))
+
+
+def _numbers(text: str) -> tuple[int, ...]:
     parts = [part.strip() for part in text.split(",")]
-    if not all(part.isdecimal() and 1 <= int(part) <= most for part in parts):
+    if not all(part.isdecimal() for part in parts):
         raise UsageError(
-            f"--shots '{text}' is no list of numbers from 1 to {most}, the shots that the benchmark has.",
-            hint='Separate them by commas, as in --shots "1,3,5".',
+            f"--shots '{text}' is no list of whole numbers.", hint='Separate them by commas, as in --shots "1,3,5".'
         )
-    return list(dict.fromkeys(map(int, parts)))
+    return tuple(dict.fromkeys(map(int, parts)))
 
 
-def _chosen(names: list[str], known: dict[str, FitConfig | None]) -> dict[str, FitConfig | None]:
-    """The methods of these names, in this order; all if none is named."""
-    for name in names:
-        if name not in known:
-            raise UsageError(f"there is no method '{name}'.", hint=f"The methods are: {'; '.join(known)}.")
-    return {name: known[name] for name in names or known}
-
-
-def _known(row: dict[str, Any]) -> dict[str, Any]:
-    """A share of nothing is null: JSON has no NaN."""
-    return {key: None if value != value else value for key, value in row.items()}
+def _check_shots(experiment: Experiment, benchmark: Manifest) -> None:
+    most = min((len(concept.shots) for concept in benchmark.concepts), default=0)
+    if max(experiment.shots) > most:
+        raise UsageError(
+            f"{max(experiment.shots)} shots are more than the {most} that the benchmark has of every concept.",
+            hint=f'Choose fewer, as in --shots "{most}".',
+        )

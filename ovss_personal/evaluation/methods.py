@@ -1,23 +1,72 @@
-"""What the paper's ablation compares, as settings of one and the same fit."""
+"""What the paper compares, by the paper's names; nearly all are settings of one and the same fit."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from ovss_personal.config import FitConfig
 
-TEXT_ONLY = "text only"  # no fit: the class word stands for the personal one
+Kind = Literal["text", "fit", "knn", "seggpt"]
+TEXT = "text"
+FULL = "full"
 
 
-def methods(default: FitConfig) -> dict[str, FitConfig | None]:
-    """Name -> settings (None: no fit), in the order of the paper's tables, the base's default last but one."""
-    paper = FitConfig.preset("paper")
-    return {
-        TEXT_ONLY: None,
+@dataclass(frozen=True)
+class Method:
+    """One row of a table.
+
+    Attributes:
+        name: in tables and results.
+        kind: text: no personalisation, the class word stands for the personal one; fit: the paper's head; knn:
+            retrieval among the shots' proposals; seggpt: another model, with the shots in its context.
+        config: of the fit; None for the other kinds.
+    """
+
+    name: str
+    kind: Kind
+    config: FitConfig | None = None
+
+
+def known_methods(default: FitConfig, changes: Mapping[str, float] | None = None) -> dict[str, Method]:
+    """Name -> method, in the order of the tables.
+
+    Args:
+        default: the base's own settings of a fit, which `full+competitors` has; hidden competitors are switched on
+            if they are not.
+        changes: settings of the fit that take the place of the paper's and the base's.
+    """
+    paper = replace(FitConfig.preset("paper"), **(changes or {}))  # type: ignore[arg-type]
+    hidden = default if default.hidden else replace(default, competitors="both", negative=False)
+    fits = {
+        # Nothing is learned that takes part: one iteration is as good as 200.
+        "visual": replace(paper, visual="replace", negative=False, iterations=1),
         "prompt": replace(paper, visual="none", negative=False),
-        "prompt + visual": replace(paper, negative=False),
-        "prompt + negative": replace(paper, visual="none"),
-        "full, as in the paper": paper,
-        "full, hidden competitors": default,
-        "visual replaces text": replace(paper, visual="replace"),
+        "prompt+visual": replace(paper, negative=False),
+        "prompt+negative": replace(paper, visual="none"),
+        FULL: paper,
+        "full+competitors": replace(hidden, **(changes or {})),  # type: ignore[arg-type]
     }
+    methods = [Method(TEXT, "text"), *(Method(name, "fit", config) for name, config in fits.items())]
+    return {method.name: method for method in (*methods, Method("knn", "knn"), Method("seggpt", "seggpt"))}
+
+
+def ablated(method: Method, values: Mapping[str, Sequence[float]]) -> list[Method]:
+    """The method with every combination of these values of its fit's settings; itself if it has no fit.
+
+    >>> [m.name for m in ablated(known_methods(FitConfig())["full"], {"alpha": (0.1, 0.2), "iterations": (50,)})]
+    ['full, alpha 0.1, iterations 50', 'full, alpha 0.2, iterations 50']
+    """
+    if method.config is None or not values:
+        return [method]
+    combinations = [dict(zip(values, row, strict=True)) for row in itertools.product(*values.values())]
+    return [
+        replace(
+            method,
+            name=", ".join([method.name, *(f"{key} {value:g}" for key, value in row.items())]),
+            config=replace(method.config, **row),  # type: ignore[arg-type]
+        )
+        for row in combinations
+    ]

@@ -1,31 +1,132 @@
-"""Results as the table that goes into a README: percent, mean over concepts, 95 % interval of the IoU."""
+"""Results as tables: Markdown for a README, the paper's numbers beside ours, CSV, and JSON for machines."""
 
 from __future__ import annotations
 
+import csv
+import io
+import json
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
 
+from ovss_personal.errors import InputError
+from ovss_personal.evaluation.figures import write_figures
 from ovss_personal.evaluation.metrics import mean_and_interval
+from ovss_personal.evaluation.paper import PAPER, PaperTable, Place, Shots
 from ovss_personal.evaluation.proposals import BaseQuality
-from ovss_personal.evaluation.runner import Result
+from ovss_personal.evaluation.results import RESULTS_FILE, RUN_FILE, Result, read_results
+from ovss_personal.io.files import atomic_write, require_file
 
-HEADER = (
-    "| method | K | IoU^per | precision | recall | false alarms | mIoU others | side by side |\n"
-    "|---|---|---|---|---|---|---|---|"
-)
+METRICS = {
+    "iou": "IoU^per",
+    "precision": "precision",
+    "recall": "recall",
+    "false_alarms": "false alarms",
+    "miou": "mIoU",
+    "others_miou": "mIoU others",
+    "pairs_iou": "side by side",
+    "pairs_miou": "side by side, mIoU",
+}
+EMPTY = "–"
 
 
-def table(results: Sequence[Result]) -> str:
-    """A Markdown table, one row a method and K, in the order in which they were run."""
-    lines = [HEADER]
-    for method, shots in dict.fromkeys((r.method, r.shots) for r in results):
-        rows = [r for r in results if (r.method, r.shots) == (method, shots)]
-        iou, interval = mean_and_interval([r.iou for r in rows])
-        rest = [
-            mean_and_interval([getattr(r, name) for r in rows])[0]
-            for name in ("precision", "recall", "false_alarms", "others_miou", "pairs_iou")
-        ]
-        cells = " | ".join(f"{100 * value:.1f}" for value in rest)
-        lines.append(f"| {method} | {shots} | {100 * iou:.1f} ± {100 * interval:.1f} | {cells} |")
+@dataclass(frozen=True)
+class Run:
+    """What one evaluation gave; `table` is the paper's that it repeats."""
+
+    benchmark: str
+    base: str
+    results: Sequence[Result]
+    table: int | None = None
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One number: mean over concepts of the means over seeds, its 95 % interval, and what it rests on."""
+
+    method: str
+    shots: Shots
+    metric: str
+    mean: float
+    low: float
+    high: float
+    concepts: int
+    images: int
+
+
+def cells(run: Run) -> list[Cell]:
+    """Every metric of every method and K, in the order in which they were run; with several K, their mean too."""
+    found = []
+    for method in dict.fromkeys(result.method for result in run.results):
+        rows = [result for result in run.results if result.method == method]
+        counts = sorted({row.shots for row in rows})
+        choices: list[tuple[Shots, list[Result]]] = [(k, [row for row in rows if row.shots == k]) for k in counts]
+        if len(counts) > 1:
+            choices.append(("avg", rows))
+        found += [_cell(method, shots, metric, of) for shots, of in choices for metric in METRICS]
+    return found
+
+
+def summary(run: Run) -> list[dict[str, Any]]:
+    """The cells as JSON; a share of nothing is null."""
+    return [{name: None if value != value else value for name, value in asdict(cell).items()} for cell in cells(run)]
+
+
+def markdown(run: Run, quality: BaseQuality | None = None) -> str:
+    """The table of all metrics, in percent, and the paper's table that the run repeats."""
+    found = {(cell.method, cell.shots, cell.metric): cell for cell in cells(run)}
+    some = next(iter(found.values()))
+    lines = [_row(["method", "K", *METRICS.values()]), _rule(2 + len(METRICS))]
+    for method, shots in dict.fromkeys((method, shots) for method, shots, _ in found):
+        numbers = [_percent(found[method, shots, metric], interval=metric == "iou") for metric in METRICS]
+        lines.append(_row([method, str(shots), *numbers]))
+    concepts = len({result.concept for result in run.results})
+    lines += [
+        "",
+        f"Each number rests on {concepts} concepts and {some.images} test images; in brackets, 95 % intervals.",
+    ]
+    if quality:
+        lines += ["", proposals_line(quality)]
+    if run.table:
+        lines += ["", paper_table(run.table, [run])]
+    return "\n".join(lines) + "\n"
+
+
+def paper_tables(runs: Sequence[Run]) -> str:
+    """Every table of the paper, whole, with our numbers beside its own where there are runs of them."""
+    return "\n\n".join(paper_table(number, runs, whole=True) for number in PAPER) + "\n"
+
+
+def paper_table(number: int, runs: Sequence[Run], whole: bool = False) -> str:
+    """One of them as Markdown; where either has no number, a dash.
+
+    A run is in it if the paper has a number of its base and benchmark there, or if the run is meant to repeat it.
+
+    Args:
+        whole: also rows of bases and benchmarks that no run is of.
+    """
+    table = PAPER[number]
+    ours = _ours(number, table, runs)
+    heads = [f"{METRICS[metric]}, {whose}" for metric in table.metrics for whose in ("ours", "paper")]
+    lines = [
+        f"Table {number}. {table.title}",
+        "",
+        _row(["base", "benchmark", "method", "K", *heads, "concepts", "images"]),
+    ]
+    lines.append(_rule(6 + len(heads)))
+    theirs: dict[Place, dict[str, float]] = {**{place: {} for place in ours}, **table.cells}
+    if not whole:
+        theirs = {p: row for p, row in theirs.items() if p[:2] in {(run.base, run.benchmark) for run in runs}}
+    for place in sorted(theirs, key=lambda place: _order(place, theirs, runs)):
+        own = ours.get(place, {})
+        numbers = []
+        for metric in table.metrics:
+            printed = theirs[place].get(metric)
+            numbers += [_percent(own.get(metric)), EMPTY if printed is None else f"{printed:.2f}"]
+        rests = next(iter(own.values()), None)
+        numbers += [str(rests.concepts), str(rests.images)] if rests else [EMPTY, EMPTY]
+        lines.append(_row([*map(str, place), *numbers]))
     return "\n".join(lines)
 
 
@@ -38,3 +139,86 @@ def proposals_line(quality: BaseQuality) -> str:
     }
     known = [f"{name} {100 * value:.1f}" for name, value in figures.items() if value is not None]
     return f"base alone: {', '.join(known)}"
+
+
+def write(run: Run, folder: Path, quality: BaseQuality | None = None) -> None:
+    """Write `report.md`, `report.csv`, and the figures where matplotlib is installed."""
+    atomic_write(folder / "report.md", markdown(run, quality).encode())
+    atomic_write(folder / "report.csv", _csv(run).encode())
+    write_figures(cells(run), folder)
+
+
+def read_run(folder: Path) -> Run:
+    """What `evaluate --out` left in a folder.
+
+    Raises:
+        InputError: it is not there, or broken.
+        OutputError: a line of the results is broken.
+    """
+    path = require_file(folder / RUN_FILE)
+    try:
+        told = json.loads(path.read_text("utf-8"))
+        return Run(str(told["benchmark"]), str(told["base"]), read_results(require_file(folder / RESULTS_FILE)))
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"is not what evaluate --out wrote ({error}).", path=path) from error
+
+
+def _cell(method: str, shots: Shots, metric: str, results: Sequence[Result]) -> Cell:
+    by_concept: dict[str, list[Result]] = {}
+    for result in results:
+        by_concept.setdefault(result.concept, []).append(result)
+    means = [_mean([getattr(result, metric) for result in of_one]) for of_one in by_concept.values()]
+    pairs = metric.startswith("pairs")
+    images = sum(of[0].pairs if pairs else of[0].positives + of[0].negatives for of in by_concept.values())
+    known = sum(mean == mean for mean in means)
+    return Cell(method, shots, metric, *mean_and_interval(means), concepts=known, images=images)
+
+
+def _mean(values: Sequence[float]) -> float:
+    known = [value for value in values if value == value]
+    return sum(known) / len(known) if known else float("nan")
+
+
+def _ours(number: int, table: PaperTable, runs: Sequence[Run]) -> dict[Place, dict[str, Cell]]:
+    ours: dict[Place, dict[str, Cell]] = {}
+    for run in runs:
+        if run.table == number or any(place[:2] == (run.base, run.benchmark) for place in table.cells):
+            for cell in cells(run):
+                if cell.metric in table.metrics:
+                    ours.setdefault((run.base, run.benchmark, cell.method, cell.shots), {})[cell.metric] = cell
+    return ours
+
+
+def _order(place: Place, places: dict[Place, Any], runs: Sequence[Run]) -> tuple[Any, ...]:
+    """By base and benchmark, then by method as run, then as printed; K rising, the mean last."""
+    base, benchmark, method, shots = place
+    methods = list(dict.fromkeys([*(r.method for run in runs for r in run.results), *(p[2] for p in places)]))
+    return base, benchmark, methods.index(method), 99 if shots == "avg" else shots
+
+
+def _csv(run: Run) -> str:
+    stream = io.StringIO()
+    rows = csv.writer(stream, lineterminator="\n")
+    rows.writerow(["base", "benchmark", "method", "K", "metric", "ours", "low", "high", "paper", "concepts", "images"])
+    printed = PAPER[run.table].cells if run.table else {}
+    for cell in cells(run):
+        theirs = printed.get((run.base, run.benchmark, cell.method, cell.shots), {}).get(cell.metric, "")
+        ours = ["" if value != value else f"{100 * value:.2f}" for value in (cell.mean, cell.low, cell.high)]
+        where = [run.base, run.benchmark, cell.method, cell.shots, cell.metric]
+        rows.writerow([*where, *ours, theirs, cell.concepts, cell.images])
+    return stream.getvalue()
+
+
+def _percent(cell: Cell | None, interval: bool = True) -> str:
+    if cell is None or cell.mean != cell.mean:
+        return EMPTY
+    between = f" [{100 * cell.low:.1f}, {100 * cell.high:.1f}]" if interval else ""
+    return f"{100 * cell.mean:.1f}{between}"
+
+
+def _row(texts: Sequence[str]) -> str:
+    return f"| {' | '.join(texts)} |"
+
+
+def _rule(columns: int) -> str:
+    return "|---" * columns + "|"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -27,11 +28,43 @@ Progress = Callable[[int, int, str], None]  # done, total, stage
 
 @dataclass(frozen=True)
 class FitShot:
-    """What the base saw in one shot, its mask at the image's size, and where the mask says not to count."""
+    """What the base saw in one shot, its mask at the image's size, and where the mask says not to count.
+
+    What a fit makes of it is made once, however many fits it takes part in.
+    """
 
     proposals: Proposals
     mask: BoolMask
     ignore: BoolMask | None = None
+
+    @cached_property
+    def on_grid(self) -> tuple[Tensor, Tensor | None]:
+        """The mask and the cells that count (None: all), both (h, w) bool on the proposals' grid.
+
+        A cell of the object counts, whatever else in it is to be ignored.
+        """
+        canvas, size = self.proposals.canvas, (self.proposals.masks.shape[1], self.proposals.masks.shape[2])
+        mask = to_grid(self.mask, canvas, size)
+        return mask, None if self.ignore is None else mask | ~to_grid(self.ignore, canvas, size)
+
+    @cached_property
+    def _counting(self) -> tuple[Tensor, Tensor]:
+        """Mask logits (N, P) and the truth (P,) bool, at the P cells that count."""
+        mask, valid = self.on_grid
+        keep = slice(None) if valid is None else valid.flatten()
+        return self.proposals.masks.flatten(1)[:, keep], mask.flatten()[keep]
+
+    @cached_property
+    def overlapping(self) -> Tensor:
+        """(N,) bool, the positives of the rule "overlap"."""
+        logits, target = self._counting
+        return _overlapping(logits > 0, target)
+
+    @cached_property
+    def mask_losses(self) -> tuple[Tensor, Tensor]:
+        """(N,) dice and (N,) bce of each proposal."""
+        logits, target = self._counting
+        return dice_loss(logits, target.float()), bce_loss(logits, target.float())
 
 
 @dataclass(frozen=True)
@@ -133,29 +166,18 @@ def _mask_loss(head: PersonalHead, shot: _Prepared) -> Tensor:
 def _prepare(shot: FitShot, words: Words, traits: BaseTraits) -> _Prepared:
     # Copies, since a base may look in inference mode, whose tensors autograd refuses.
     masks, embeddings = shot.proposals.masks.clone(), shot.proposals.embeddings.clone()
-    mask, valid = on_grid(shot)
-    keep = slice(None) if valid is None else valid.flatten()
-    logits, target = masks.flatten(1)[:, keep], mask.flatten()[keep]
+    mask, valid = shot.on_grid
+    dice, bce = (loss.clone() for loss in shot.mask_losses)
     return _Prepared(
         masks=masks,
         embeddings=embeddings,
         mask=mask,
         valid=valid,
-        overlapping=_overlapping(logits > 0, target),
+        overlapping=shot.overlapping.clone(),
         rest=rest_logits(embeddings, torch.cat((words.open, words.hidden)), traits),
         void=None if traits.void is None else traits.logit_scale * embeddings @ traits.void[0],
-        mask_loss=traits.dice * dice_loss(logits, target.float()) + traits.bce * bce_loss(logits, target.float()),
+        mask_loss=traits.dice * dice + traits.bce * bce,
     )
-
-
-def on_grid(shot: FitShot) -> tuple[Tensor, Tensor | None]:
-    """The shot's mask and the cells that count (None: all), both (h, w) bool on the proposals' grid.
-
-    A cell of the object counts, whatever else in it is to be ignored.
-    """
-    canvas, size = shot.proposals.canvas, (shot.proposals.masks.shape[1], shot.proposals.masks.shape[2])
-    mask = to_grid(shot.mask, canvas, size)
-    return mask, None if shot.ignore is None else mask | ~to_grid(shot.ignore, canvas, size)
 
 
 def _matched(personal: Tensor, shot: _Prepared, traits: BaseTraits) -> Tensor:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ovss_personal.label_map import ScoredProposals, concept_shares, decide, shares
-from ovss_personal.personal.fit import FitShot, on_grid
+from ovss_personal.personal.fit import FitShot
 from ovss_personal.personal.head import PersonalHead
 
 OUTLIER_GAP = 0.3  # of IoU below the median of the others
@@ -32,7 +32,7 @@ def shot_iou(shot: FitShot, scored: ScoredProposals) -> float:
 
 
 def _iou(shot: FitShot, found: Tensor) -> float:
-    truth, valid = on_grid(shot)
+    truth, valid = shot.on_grid
     if valid is not None:
         found = found & valid
     return float((found & truth).sum() / (found | truth).sum().clamp(min=1))

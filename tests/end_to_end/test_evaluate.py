@@ -39,7 +39,7 @@ def small(built: Path) -> str:
 @pytest.fixture(autouse=True)
 def fake_base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeBase:
     base = FakeBase()
-    monkeypatch.setattr(api, "load_base", lambda name, **options: base)
+    monkeypatch.setattr(api, "load_base", lambda *name, **options: base)
     monkeypatch.chdir(tmp_path)
     return base
 
@@ -55,13 +55,14 @@ def test_the_same_seed_builds_the_same_bytes(built: Path) -> None:
 
 
 def test_evaluate_prints_a_row_for_each_method_and_number_of_shots(small: str) -> None:
-    chosen = ("--methods", "full, hidden competitors", "--methods", "text only", "--shots", "1, 2")
+    chosen = ("--methods", "full+competitors", "--methods", "text", "--shots", "1, 2")
     outcome = run("evaluate", small, *chosen)
-    rows = [line.strip("| ").split(" | ") for line in outcome.stdout.splitlines()[2:]]
+    rows = [line.strip("| ").split(" | ") for line in outcome.stdout.splitlines()[2:6]]
     assert [row[:2] for row in rows] == [
-        ["full, hidden competitors", "1"],
-        ["full, hidden competitors", "2"],
-        ["text only", "0"],
+        ["full+competitors", "1"],
+        ["full+competitors", "2"],
+        ["full+competitors", "avg"],
+        ["text", "0"],
     ]
 
 
@@ -77,7 +78,7 @@ def test_evaluate_goes_on_from_what_it_kept(small: str, fake_base: FakeBase) -> 
 
 
 def test_evaluate_measures_the_base_alone(small: str) -> None:
-    arguments = ("evaluate", small, "--methods", "text only", "--shots", "1", "--proposals")
+    arguments = ("evaluate", small, "--methods", "text", "--shots", "1", "--proposals")
     quality = run(*arguments, "--json").facts["proposals"]
     assert 0 < quality["best_iou"] < 1 and 0 < quality["best_iou_pairs"] < 1
     last = run(*arguments).stdout.splitlines()[-1]
@@ -87,9 +88,11 @@ def test_evaluate_measures_the_base_alone(small: str) -> None:
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (("--shots", "1,x"), "--shots '1,x' is no list of numbers from 1 to 5"),
-        (("--shots", "9"), "--shots '9' is no list of numbers from 1 to 5"),
-        (("--methods", "magic"), "there is no method 'magic'."),
+        (("--shots", "1,x"), "--shots '1,x' is no list of whole numbers."),
+        (("--shots", "9"), "9 shots are more than the 5 that the benchmark has"),
+        (("--shots", "0"), "shots must be whole numbers from 1 up"),
+        (("--methods", "magic"), "methods must be among text, visual"),
+        (("--sheets", "1"), "--sheets needs --out"),
     ],
 )
 def test_evaluate_refuses_what_the_benchmark_cannot_give(built: Path, options: tuple[str, ...], says: str) -> None:
@@ -109,3 +112,16 @@ def test_evaluate_refuses_pictures_that_changed_and_shots_that_are_tests(built: 
     Path("stamps/manifest.json").write_text(json.dumps(content))
     outcome = attempt("evaluate", "stamps/manifest.json")
     assert outcome.code == 3 and "is tested on its own shots" in outcome.stderr
+
+
+def test_an_experiment_is_evaluated_reported_and_drawn(small: str) -> None:
+    Path("x.yaml").write_text(f"manifest: {small}\nmethods: [text, full, knn]\nshots: [1, 2]\ntable: 2\n")
+    printed = run("evaluate", "x.yaml", "--out", "kept", "--sheets", "1").stdout
+    assert Path("kept/report.md").read_text() == printed
+    assert "Table 2. Precision and recall" in printed and "| fake | stamps | full | 2 |" in printed
+    assert {path.name for path in Path("kept").glob("*.png")} >= {"iou_by_shots.png", "precision_recall.png"}
+    assert len(list(Path("kept").glob("sheet_*.png"))) == 1
+    lines = Path("kept/results.jsonl").read_text().splitlines()
+    assert [json.loads(line)["method"] for line in lines] == ["text", "full", "full", "knn", "knn"]
+    merged = run("report", "kept").stdout
+    assert merged.startswith("Table 1. ") and "| san_vit_b_16 | cub | full | 5 | – | 76.80 | – | 84.51 |" in merged

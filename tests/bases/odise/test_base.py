@@ -25,6 +25,8 @@ from ovss_personal.benchmarks.manifest import ConceptSet, Item, Manifest
 from ovss_personal.cache import ProposalCache
 from ovss_personal.config import BaseConfig, FitConfig, load_config
 from ovss_personal.errors import UsageError, VocabularyError, WeightsError
+from ovss_personal.evaluation.examiner import Examiner
+from ovss_personal.evaluation.methods import Method
 from ovss_personal.evaluation.runner import evaluate
 from ovss_personal.structures import Canvas, Proposals, RGBImage, Shot
 
@@ -216,8 +218,8 @@ def test_evaluate(odise: OdiseTiny, square: RGBImage, tmp_path: Path) -> None:
     negative = dataclasses.replace(items[2], mask=None)
     concept = ConceptSet("my ball", "ball", shots=(items[0],), positives=(items[1],), negatives=(negative,))
     manifest = Manifest("small", WORDS, (concept,), tmp_path)
-    methods: dict[str, FitConfig | None] = {"text": None, "fit": dataclasses.replace(odise.fit_defaults, iterations=5)}
-    results = evaluate(odise, manifest, methods, shots=(1,))
+    methods = [Method("text", "text"), Method("fit", "fit", dataclasses.replace(odise.fit_defaults, iterations=5))]
+    results = evaluate(Examiner(odise, manifest, methods, (1,), (0,), ProposalCache(tmp_path / "cache")))
     assert [(r.method, r.shots) for r in results] == [("text", 0), ("fit", 1)]
     assert all(0 <= r.iou <= 1 and 0 <= r.recall <= 1 for r in results)
 

@@ -1,0 +1,254 @@
+"""One concept of a benchmark under every method, number of shots and seed; each image is painted for all at once."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ovss_personal.api import contenders, load_base, look_at, personalize, propose
+from ovss_personal.bases.base import Base
+from ovss_personal.benchmarks.manifest import ConceptSet, Item, Manifest, read_manifest
+from ovss_personal.cache import ProposalCache
+from ovss_personal.config import FitConfig
+from ovss_personal.evaluation import knn
+from ovss_personal.evaluation.methods import Method
+from ovss_personal.evaluation.metrics import Confusion, PersonalCounts
+from ovss_personal.evaluation.painting import Contest, paint
+from ovss_personal.evaluation.results import Key, Result
+from ovss_personal.evaluation.seggpt import SegGpt
+from ovss_personal.label_map import ScoredProposals
+from ovss_personal.personal.concept import Concept
+from ovss_personal.personal.fit import FitShot
+from ovss_personal.personal.head import Contender, score
+from ovss_personal.structures import BoolMask, Proposals, RGBImage, Shot
+
+UNKNOWN = -1  # a true word that does not count
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is to be measured, so that another process can be told.
+
+    Attributes:
+        base: arguments of `load_base`.
+        manifest: path of the benchmark.
+        shots, seeds: of every method that has a use for them.
+        cache: its folder and the most bytes that it may take.
+    """
+
+    base: dict[str, Any]
+    manifest: Path
+    methods: tuple[Method, ...]
+    shots: tuple[int, ...]
+    seeds: tuple[int, ...]
+    cache: tuple[Path, int]
+
+    def examiner(self) -> Examiner:
+        """Loads the base and reads the manifest; raises what these raise."""
+        base = load_base(**self.base)
+        return Examiner(base, read_manifest(self.manifest), self.methods, self.shots, self.seeds, self.opened_cache())
+
+    def opened_cache(self) -> ProposalCache:
+        return ProposalCache(*self.cache)
+
+
+@dataclass(frozen=True)
+class _Learned:
+    """A method that is ready for test images: what it learned, remembers, or is shown."""
+
+    contender: Contender | None = None
+    memory: knn.Memory | None = None
+    prompts: Sequence[Shot] = ()
+
+
+class Examiner:
+    """Measures concepts of one benchmark on one base.
+
+    Args:
+        shots, seeds: numbers of shots, and seeds of the fits.
+        cache: where proposals come from; every image is in it after `look`.
+    """
+
+    def __init__(
+        self,
+        base: Base,
+        manifest: Manifest,
+        methods: Sequence[Method],
+        shots: Sequence[int],
+        seeds: Sequence[int],
+        cache: ProposalCache,
+    ):
+        self.base = base
+        self.manifest = manifest
+        self.methods = tuple(methods)
+        self.shots = tuple(shots)
+        self.seeds = tuple(seeds)
+        self.cache = cache
+        self._seggpt = SegGpt.load(base.config) if any(m.kind == "seggpt" for m in methods) else None
+
+    def items(self, concept: ConceptSet) -> tuple[Item, ...]:
+        """Every image of the concept that is looked at."""
+        return (*concept.shots[: max(self.shots)], *concept.positives, *concept.negatives, *concept.pairs)
+
+    def keys(self, concept: ConceptSet) -> list[Key]:
+        """What `examine` gives results of, in its order."""
+        return [
+            (concept.name, count, method.name, seed) for method in self.methods for count, seed in self._runs(method)
+        ]
+
+    def look(self, items: Iterable[Item]) -> None:
+        """Pass images through the base, unless their proposals are in the cache."""
+        for item in items:
+            propose(self.base, self.manifest.image(item), self.cache)
+
+    def examine(self, number: int) -> list[Result]:
+        """Everything about the concept of that number, in the order of `keys`."""
+        concept = self.manifest.concepts[number]
+        learned = self._learn(concept)
+        words = self.manifest.words_beside(concept)
+        personal = len(words) + len(self.base.extra_words)
+        alone, beside = ({key: _Counts(personal) for key in learned} for _ in range(2))
+        for counts, items in ((alone, (*concept.positives, *concept.negatives)), (beside, concept.pairs)):
+            for item in items:
+                self._test(concept, item, learned, counts)
+        return [
+            Result(
+                *key,
+                positives=len(concept.positives),
+                negatives=len(concept.negatives),
+                pairs=len(concept.pairs),
+                iou=alone[key].personal.iou,
+                precision=alone[key].personal.precision,
+                recall=alone[key].personal.recall,
+                false_alarms=alone[key].personal.false_alarm_rate,
+                miou=alone[key].words.mean_iou(),
+                others_miou=alone[key].words.mean_iou(leave_out=[personal]),
+                pairs_iou=beside[key].personal.iou,
+                pairs_miou=beside[key].words.mean_iou(),
+            )
+            for key in learned
+        ]
+
+    def learn(self, concept: ConceptSet, method: Method, shots: int, seed: int) -> Concept:
+        """What a method with a fit learns of a concept."""
+        assert method.config is not None
+        return _Fits(self, concept).learn(method.config, shots, seed)
+
+    def _runs(self, method: Method) -> list[tuple[int, int]]:
+        """Numbers of shots and seeds that make a difference to a method."""
+        counts = (0,) if method.kind == "text" else self.shots
+        seeds = self.seeds if method.kind == "fit" else self.seeds[:1]
+        return [(count, seed) for count in counts for seed in seeds]
+
+    def _learn(self, concept: ConceptSet) -> dict[Key, _Learned]:
+        fits = _Fits(self, concept)
+        words = self.manifest.words_beside(concept)
+        learned: dict[Key, _Learned] = {}
+        # A fit without the negative mask is a part of one with it, which therefore comes first.
+        for method in sorted(self.methods, key=lambda method: not (method.config and method.config.negative)):
+            for count, seed in self._runs(method):
+                what = _Learned()
+                if method.config:
+                    found = contenders(self.base, words, [fits.learn(method.config, count, seed)])
+                    what = _Learned(contender=found[0])
+                elif method.kind == "knn":
+                    what = _Learned(memory=knn.Memory.of([fits.look(shot) for shot in fits.shots[:count]]))
+                elif method.kind == "seggpt":
+                    what = _Learned(prompts=fits.shots[:count])
+                learned[concept.name, count, method.name, seed] = what
+        return {key: learned[key] for key in self.keys(concept)}
+
+    @torch.no_grad()
+    def _test(self, concept: ConceptSet, item: Item, learned: dict[Key, _Learned], counts: dict[Key, _Counts]) -> None:
+        image = self.manifest.image(item)
+        proposals = propose(self.base, image, self.cache)
+        text = self.base.encode(self.manifest.words_beside(concept))
+        plain = score(proposals, text, [], self.base.word_scores, self.base.traits)
+        contests = {
+            key: self._contest(concept, proposals, text, plain, what)
+            for key, what in learned.items()
+            if not what.prompts
+        }
+        tiles, labels = paint(proposals.masks, proposals.canvas, plain.words, list(contests.values()))
+        rows = dict(zip(contests, labels[1:], strict=True))
+        personal = plain.words.shape[1]
+        for key, what in learned.items():
+            if what.prompts:
+                found = tiles.split(torch.from_numpy(self._segment(image, what.prompts)), False)
+                rows[key] = labels[0].masked_fill(found, personal)
+        told = self.manifest.labels(item, image, concept)
+        truth = labels[0].int() if told is None else tiles.split(torch.from_numpy(told), UNKNOWN)
+        truth = truth.masked_fill(tiles.split(torch.from_numpy(self.manifest.mask(item, image)), False), personal)
+        inside = tiles.split(torch.ones(image.shape[:2], dtype=torch.bool), False)
+        true = truth[inside].numpy()
+        for key, found in rows.items():
+            counts[key].add(found[inside].numpy(), true)
+
+    def _contest(
+        self, concept: ConceptSet, proposals: Proposals, text: Tensor, plain: ScoredProposals, learned: _Learned
+    ) -> Contest:
+        if learned.memory:
+            return learned.memory.contest(proposals, plain.words, self.base.traits.logit_scale)
+        if learned.contender:
+            scored = score(proposals, text, [learned.contender], self.base.word_scores, self.base.traits)
+            return Contest.of(scored, len(proposals.masks), plain=learned.contender.config.hidden)
+        # The class word joins the vocabulary and is read as the concept.
+        rule = self.base.word_scores(proposals, torch.cat((text, self.base.encode([concept.class_name]))))
+        order = [*range(len(text)), *range(len(text) + 1, rule.shape[1])]
+        return Contest(rule[:, len(text)], rule[:, order], None)
+
+    def _segment(self, image: RGBImage, prompts: Sequence[Shot]) -> BoolMask:
+        assert self._seggpt is not None
+        return self._seggpt.segment(image, prompts)
+
+
+class _Counts:
+    """The pixels of a test set under one method; labels are words, then the concept."""
+
+    def __init__(self, personal: int) -> None:
+        self.personal = PersonalCounts()
+        self.words = Confusion(personal + 1)
+
+    def add(self, found: Any, truth: Any) -> None:
+        self.personal.add_pairs(self.words.add(found, truth), self.words.counts.shape[1] - 1)
+
+
+class _Fits:
+    """The fits of one concept: shots are looked at once, and what differs only in inference is fitted once."""
+
+    def __init__(self, examiner: Examiner, concept: ConceptSet):
+        self._base, self._cache, self._concept = examiner.base, examiner.cache, concept
+        self.shots = [examiner.manifest.shot(item) for item in concept.shots[: max(examiner.shots)]]
+        self._looked: dict[bytes, FitShot] = {}
+        self._fitted: dict[tuple[FitConfig, int], Concept] = {}
+
+    def look(self, shot: Shot) -> FitShot:
+        digest = hashlib.sha256(repr(shot.image.shape).encode() + shot.image.tobytes() + shot.mask.tobytes()).digest()
+        if digest not in self._looked:
+            self._looked[digest] = look_at(self._base, shot, self._cache)
+        return self._looked[digest]
+
+    def learn(self, config: FitConfig, count: int, seed: int) -> Concept:
+        config = replace(config, seed=seed)
+        # Without the negative mask at inference, its loss touches nothing that is used.
+        plain = replace(config, negative=False, lambda_m=0.0)
+        found = None if config.negative else self._fitted.get((plain, count))
+        if found is None:
+            found = personalize(
+                self._base,
+                self.shots[:count],
+                concept=self._concept.name,
+                class_name=self._concept.class_name,
+                config=config if config.negative else plain,
+                leave_one_out=config.hidden,
+                look=self.look,
+                report=False,
+            )
+            self._fitted[plain, count] = found
+        return replace(found, config=replace(found.config, negative=config.negative))

@@ -1,0 +1,64 @@
+"""Pictures beside each other: a photo, its truth, text only, the paper's method, and its negative mask."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import torch
+
+from ovss_personal.api import propose, segment
+from ovss_personal.benchmarks.manifest import ConceptSet, Item
+from ovss_personal.evaluation.examiner import Examiner
+from ovss_personal.evaluation.methods import FULL, known_methods
+from ovss_personal.grid import mask_rows
+from ovss_personal.io.files import atomic_write, safe_name
+from ovss_personal.overlay import contact_sheet, shrunk
+from ovss_personal.personal.concept import Concept
+from ovss_personal.structures import BoolMask, RGBImage
+
+SIDE = 240  # of a picture, in pixels
+
+
+def write_sheets(examiner: Examiner, folder: Path, count: int) -> list[Path]:
+    """`sheet_<concept>.png` of the first `count` concepts, with the most shots: a positive, a negative, a pair."""
+    known = {method.name: method for method in examiner.methods}
+    full = known.get(FULL) or known_methods(examiner.base.fit_defaults)[FULL]
+    written = []
+    for concept in examiner.manifest.concepts[:count]:
+        shots = max(examiner.shots)
+        learned = examiner.learn(concept, full, shots, examiner.seeds[0])
+        items = (*concept.positives[:1], *concept.negatives[:1], *concept.pairs[:1])
+        tiles = [tile for item in items for tile in _row(examiner, concept, item, learned, shots)]
+        stream = io.BytesIO()
+        contact_sheet(tiles, columns=5, tile=SIDE).save(stream, "PNG")
+        written.append(folder / f"sheet_{safe_name(concept.name)}.png")
+        atomic_write(written[-1], stream.getvalue())
+    return written
+
+
+def _row(
+    examiner: Examiner, concept: ConceptSet, item: Item, learned: Concept, shots: int
+) -> list[tuple[RGBImage, BoolMask | None, str]]:
+    base, image = examiner.base, examiner.manifest.image(item)
+    words = examiner.manifest.words_beside(concept)
+    truth = examiner.manifest.mask(item, image)
+    plain = segment(base, image, words=[*words, concept.class_name], cache=examiner.cache)
+    personal = segment(base, image, words=words, concepts=[learned], cache=examiner.cache)
+    masks = {
+        "photo": truth & False,
+        "truth": truth,
+        "text only": plain.mask(concept.class_name),
+        f"full, K = {shots}": personal.mask(concept.name),
+        "negative mask": _negative(examiner, image, learned),
+    }
+    return [(*shrunk(image, mask, SIDE), caption) for caption, mask in masks.items()]
+
+
+def _negative(examiner: Examiner, image: RGBImage, learned: Concept) -> BoolMask:
+    proposals = propose(examiner.base, image, examiner.cache)
+    with torch.inference_mode():
+        logits = learned.head.negative_mask(proposals.masks)[None]
+        found = mask_rows(logits, proposals.canvas, 0, image.shape[0])[0] > 0
+    mask: BoolMask = found.numpy()
+    return mask

@@ -1,0 +1,145 @@
+"""Going on after a kill, looking once, and the same lines from any number of workers."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from fakes import FakeBase
+from fakes.benchmark import METHODS, die, job
+
+from ovss_personal.benchmarks.manifest import read_manifest
+from ovss_personal.cache import ProposalCache
+from ovss_personal.errors import OutputError, OvssWarning, ResourceError
+from ovss_personal.evaluation import engines
+from ovss_personal.evaluation.examiner import Examiner
+from ovss_personal.evaluation.results import RESULTS_FILE
+from ovss_personal.evaluation.runner import evaluate
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from fakes.benchmark import job
+from ovss_personal.evaluation.runner import evaluate
+root, out = map(Path, sys.argv[1:])
+evaluate(job(root).examiner(), out)
+"""
+
+
+def test_results_say_how_well_each_method_does(tmp_path: Path) -> None:
+    results = evaluate(job(tmp_path).examiner(), tmp_path / "out")
+    assert [(r.concept, r.method, r.shots) for r in results[:9]] == [
+        ("my red", "text", 0),
+        *(("my red", method, k) for method in METHODS[1:] for k in (1, 2)),
+    ]
+    assert len(results) == 18 and all((r.positives, r.negatives, r.pairs) == (2, 2, 1) for r in results)
+    best = next(r for r in results if (r.method, r.shots) == ("full+competitors", 2))
+    assert best.iou > 0.7 and best.false_alarms == 0 and best.pairs_iou > 0.6
+
+
+@pytest.mark.parametrize("lines", [0, 1, 4, 9, 12])
+def test_a_run_cut_off_anywhere_goes_on_to_the_same_bytes(tmp_path: Path, lines: int) -> None:
+    examiner = job(tmp_path, ("text", "prompt")).examiner()
+    evaluate(examiner, tmp_path / "whole")
+    whole = (tmp_path / "whole" / RESULTS_FILE).read_bytes()
+    evaluate(examiner, tmp_path / "cut")
+    rows = whole.splitlines(keepends=True)
+    (tmp_path / "cut" / RESULTS_FILE).write_bytes(b"".join(rows[:lines]) + b'{"concept": "my bl')
+    evaluate(examiner, tmp_path / "cut")
+    assert (tmp_path / "cut" / RESULTS_FILE).read_bytes() == whole
+
+
+def test_kill_9_and_again_gives_the_same_bytes(tmp_path: Path) -> None:
+    evaluate(job(tmp_path, colours=("red", "blue", "green")).examiner(), tmp_path / "whole")
+    script = tmp_path / "run.py"
+    script.write_text(SCRIPT)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
+    killed = subprocess.Popen([sys.executable, str(script), str(tmp_path), str(tmp_path / "cut")], env=environment)
+    results = tmp_path / "cut" / RESULTS_FILE
+    while killed.poll() is None and not (results.exists() and results.stat().st_size):
+        time.sleep(0.002)
+    killed.send_signal(signal.SIGKILL)
+    assert killed.wait() == -signal.SIGKILL
+    kept = results.read_bytes()
+    whole = (tmp_path / "whole" / RESULTS_FILE).read_bytes()
+    assert kept and whole.startswith(kept) and kept != whole
+    evaluate(job(tmp_path).examiner(), tmp_path / "cut")
+    assert results.read_bytes() == whole
+
+
+def test_results_of_another_run_are_not_mixed(tmp_path: Path) -> None:
+    evaluate(job(tmp_path, ("text",)).examiner(), tmp_path / "out")
+    with pytest.raises(OutputError, match="another base, benchmark or choice of methods"):
+        evaluate(job(tmp_path, ("knn",)).examiner(), tmp_path / "out")
+    results = tmp_path / "out" / RESULTS_FILE
+    results.write_bytes(b"nonsense\n" + results.read_bytes())
+    with pytest.raises(OutputError, match="line 1 is no result"):
+        evaluate(job(tmp_path, ("text",)).examiner(), tmp_path / "out")
+
+
+def test_no_image_passes_through_the_base_twice(tmp_path: Path) -> None:
+    base, work = FakeBase(), job(tmp_path)
+    manifest = read_manifest(work.manifest)
+
+    def examiner(limit: int = 10**9) -> Examiner:
+        cache = ProposalCache(tmp_path / "own", limit)
+        return Examiner(base, manifest, work.methods, work.shots, work.seeds, cache)
+
+    distinct = {item.sha256 for concept in manifest.concepts for item in examiner().items(concept)}
+    evaluate(examiner())
+    assert base.looks == len(distinct) == 14
+    evaluate(examiner())
+    assert base.looks == 14
+    with pytest.warns(OvssWarning, match=r"takes 0.0 GB, more than the cache may hold"):
+        evaluate(examiner(limit=9000))
+
+
+def test_two_workers_give_the_lines_of_one(tmp_path: Path) -> None:
+    work = job(tmp_path, ("text", "full"))
+    examiner = work.examiner()
+    evaluate(examiner, tmp_path / "one")
+    told: list[tuple[int, int, str]] = []
+    with engines.engine("local", examiner, work, 2) as run:
+        evaluate(examiner, tmp_path / "two", run, lambda *step: told.append(step))
+    assert (tmp_path / "two" / RESULTS_FILE).read_bytes() == (tmp_path / "one" / RESULTS_FILE).read_bytes()
+    assert told[-1] == (2, 2, "measure") and told[0][1] == 14
+
+
+@pytest.mark.slow
+def test_a_killed_worker_of_the_pool_ends_in_one_sentence(tmp_path: Path) -> None:
+    work = job(tmp_path, ("text",))
+    with (
+        engines.engine("local", work.examiner(), work, 2) as run,
+        pytest.raises(ResourceError, match="a worker was killed"),
+    ):
+        list(run(die, [0]))
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # of Ray's own
+def test_ray_loses_nothing_when_a_worker_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("ray")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))  # where its workers find the base of the tests
+    work = job(tmp_path, colours=("red", "blue", "green"))
+    examiner = work.examiner()
+    evaluate(examiner, tmp_path / "one")
+    killed: list[int] = []
+
+    def kill_one(done: int, total: int, stage: str) -> None:
+        while not killed:  # a worker bears the name of what it is doing
+            for process in psutil.Process().children(recursive=True):
+                if "_in_single_threaded_worker" in process.name() + " ".join(process.cmdline()):
+                    process.kill()
+                    killed.append(process.pid)
+                    break
+
+    with engines.engine("ray", examiner, work, 2) as run:
+        evaluate(examiner, tmp_path / "two", run, kill_one)
+    assert killed
+    assert (tmp_path / "two" / RESULTS_FILE).read_bytes() == (tmp_path / "one" / RESULTS_FILE).read_bytes()

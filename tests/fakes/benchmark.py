@@ -1,0 +1,67 @@
+"""A benchmark of coloured squares for the base that sees colours."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from fakes.base import FakeBase, photo
+from ovss_personal.benchmarks.manifest import ConceptSet, Item, Manifest, write_manifest
+from ovss_personal.evaluation.examiner import Examiner, Job
+from ovss_personal.evaluation.experiment import Experiment
+
+METHODS = ("text", "prompt", "full", "full+competitors", "knn")
+PARTNER = {"red": "blue", "blue": "red", "green": "blue"}
+WORDS = ("green", "grey", "square")
+
+
+def write_benchmark(root: Path, colours: tuple[str, ...] = ("red", "blue"), shots: int = 2) -> Path:
+    """A concept for each colour: two positives, two negatives (squares of its partner), one pair. Returns its path."""
+    concepts = []
+    for colour in colours:
+        own = [_item(root, colour, f"{colour}{n}", n) for n in range(shots + 3)]
+        other = [_item(root, PARTNER[colour], f"not_{colour}{n}", 20 + n, there=False) for n in range(2)]
+        concepts.append(
+            ConceptSet(f"my {colour}", "square", tuple(own[:shots]), tuple(own[shots:-1]), tuple(other), (own[-1],))
+        )
+    return write_manifest(Manifest("squares", WORDS, tuple(concepts), root))
+
+
+def _item(root: Path, colour: str, name: str, number: int, there: bool = True) -> Item:
+    top, left = 4 + 3 * (number % 4), 10 - 2 * (number % 5)
+    root.mkdir(parents=True, exist_ok=True)
+    path = root / f"{name}.png"
+    Image.fromarray(photo(colour, top, left, noise=number + 1)).save(path)
+    mask = np.zeros((32, 32), np.uint8)
+    mask[top : top + 16, left : left + 16] = 255
+    Image.fromarray(mask).save(root / f"{name}_mask.png")
+    return Item(path.name, f"{name}_mask.png" if there else None, hashlib.sha256(path.read_bytes()).hexdigest())
+
+
+def job(root: Path, methods: tuple[str, ...] = METHODS, colours: tuple[str, ...] = ("red", "blue")) -> Job:
+    """An evaluation of the squares, all below `root`, by the base that sees colours."""
+    manifest = root / "squares" / "manifest.json"
+    if not manifest.exists():
+        write_benchmark(manifest.parent, colours)
+    yaml = root / "fake.yaml"
+    yaml.write_text("base: fakes.FakeBase\niterations: 60\nalpha: 0.3\nviews: 1\n")
+    experiment = Experiment(str(manifest), base=str(yaml), methods=methods, shots=(1, 2), iterations=(60,))
+    base = FakeBase()
+    return Job(
+        experiment.base_options(),
+        manifest,
+        experiment.chosen(base.fit_defaults),
+        experiment.shots,
+        experiment.seeds,
+        (root / "cache", 10**9),
+    )
+
+
+def die(examiner: Examiner, task: int) -> None:
+    """Work that a worker does not survive."""
+    os.kill(os.getpid(), signal.SIGKILL)
