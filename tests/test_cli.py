@@ -110,6 +110,9 @@ class FakeApi:
         labels[len(labels) // 2 :] = len(vocabulary) - 1
         return Segmentation(labels, vocabulary, (0.9,) * len(vocabulary), concepts, photo)
 
+    def compositions_in(self, words: Sequence[str], concepts: Sequence[object]) -> dict[str, object]:
+        return {}
+
     def demo_albums(self) -> tuple[str, ...]:
         return ("my_bird", "my_mug")
 

@@ -77,7 +77,8 @@ def look_up_url(url: str) -> HubFile:
 
     try:
         with _quiet("huggingface_hub"):
-            answer = http_backoff("HEAD", url, max_retries=0)
+            # Once more, as the connection that is kept from an earlier request may be closed at the other end.
+            answer = http_backoff("HEAD", url, max_retries=1)
         hf_raise_for_status(answer)
     except Exception as error:
         raise _failed(url, error) from error

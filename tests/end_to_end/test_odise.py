@@ -66,9 +66,9 @@ def test_from_a_shot_to_a_table(ball: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
     concept = ConceptSet("my ball", "orange", shots=(shot,), positives=(there,), negatives=(empty,))
     manifest = write_manifest(Manifest("balls", ("grass", "orange"), (concept,), Path.cwd()))
-    measure = ("evaluate", str(manifest), *TINY, "--shots", "1", "--methods", "text only")
-    results = run(*measure, "--methods", "prompt + visual", "--json").facts["results"]
-    assert [(row["method"], row["shots"]) for row in results] == [("text only", 0), ("prompt + visual", 1)]
+    measure = ("evaluate", str(manifest), *TINY, "--shots", "1", "--methods", "text")
+    results = run(*measure, "--methods", "prompt+visual", "--json").facts["results"]
+    assert [(row["method"], row["shots"]) for row in results] == [("text", 0), ("prompt+visual", 1)]
     assert all(0 <= row["iou"] <= 1 for row in results) and len(looks) == 3
 
     other = attempt(*label, "--out", "other")
