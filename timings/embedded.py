@@ -9,12 +9,9 @@ from __future__ import annotations
 
 import json
 import resource
-import statistics
-import time
-from collections.abc import Callable
-from typing import Any
 
 import torch
+from measure import Clock
 
 import ovss_personal as op
 from ovss_personal.api import demo_album, propose
@@ -23,38 +20,27 @@ from ovss_personal.io.images import load_image
 ITERATIONS = 200
 
 
-def seconds(work: Callable[[], Any], runs: int = 5) -> float:
-    """Median of `runs` after one run that is not counted."""
-    work()
-    times = []
-    for _ in range(runs):
-        began = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - began)
-    return statistics.median(times)
-
-
 def main() -> None:
     shots = op.load_shots(demo_album("my_bird"))
     photo = load_image(next(iter(sorted((demo_album("my_bird").parent / "test" / "images").glob("*.jpg")))))
     report: dict[str, float] = {}
+    clock = Clock()
     for tiles in (0, 9):
         base = op.load_base("embedded", tiles=tiles)
         for threads in (1, 2):
             torch.set_num_threads(threads)
-            report[f"photo, {tiles} tiles, {threads} threads, s"] = seconds(lambda base=base: propose(base, photo))
+            report[f"photo, {tiles} tiles, {threads} threads, s"] = clock.median(lambda base=base: propose(base, photo))
     base = op.load_base("embedded")
     words = ["bird", "grass", "fence", "flowerpot"]
     base.encode(words)
     concept = op.personalize(base, shots, concept="my bird", class_name="bird")
-    report["segment in all, s"] = seconds(lambda: op.segment(base, photo, words=words, concepts=[concept]))
-    whole = seconds(
-        lambda: op.personalize(base, shots, concept="my bird", class_name="bird", leave_one_out=False), runs=3
-    )
-    looks = seconds(lambda: [propose(base, shot.image) for shot in shots], runs=3)
+    report["segment in all, s"] = clock.median(lambda: op.segment(base, photo, words=words, concepts=[concept]))
+    few = Clock(3)
+    whole = few.median(lambda: op.personalize(base, shots, concept="my bird", class_name="bird", leave_one_out=False))
+    looks = few.median(lambda: [propose(base, shot.image) for shot in shots])
     report["personalise K = 5, s"] = whole
-    report["with leave-one-out, s"] = seconds(
-        lambda: op.personalize(base, shots, concept="my bird", class_name="bird"), runs=3
+    report["with leave-one-out, s"] = few.median(
+        lambda: op.personalize(base, shots, concept="my bird", class_name="bird")
     )
     report["of which 5 forward passes, s"] = looks
     report["of which 200 iterations, s"] = whole - looks

@@ -13,15 +13,12 @@ import argparse
 import json
 import os
 import resource
-import statistics
 import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import torch
+from measure import Clock, square
 from PIL import Image
 
 import ovss_personal as op
@@ -44,39 +41,6 @@ class SeededOdise(OdiseTiny):
 
     name = "odise_label"
     size = FULL
-
-
-class Clock:
-    """Times work, on a GPU to its end.
-
-    Args:
-        runs: how many are counted.
-    """
-
-    def __init__(self, runs: int, device: str) -> None:
-        self.runs = runs
-        self.gpu = device.startswith("cuda")
-
-    def once(self, work: Callable[[], Any]) -> float:
-        began = time.perf_counter()
-        work()
-        if self.gpu:
-            torch.cuda.synchronize()
-        return time.perf_counter() - began
-
-    def median(self, work: Callable[[], Any]) -> float:
-        self.once(work)
-        return statistics.median(self.once(work) for _ in range(self.runs))
-
-
-def square(shot: Shot) -> Shot:
-    """The shot's middle, made SIDE x SIDE."""
-    side = min(shot.mask.shape)
-    top, left = ((length - side) // 2 for length in shot.mask.shape)
-    box = (left, top, left + side, top + side)
-    image = Image.fromarray(shot.image).crop(box).resize((SIDE, SIDE))
-    mask = Image.fromarray(shot.mask).crop(box).resize((SIDE, SIDE), Image.Resampling.NEAREST)
-    return replace(shot, image=np.asarray(image), mask=np.asarray(mask))
 
 
 @torch.inference_mode()
@@ -154,7 +118,7 @@ def main() -> None:
         began = time.perf_counter()
         base = kind(config)
         report = {"building": time.perf_counter() - began}
-        shots = [square(shot) for shot in op.load_shots(demo_album("my_bird"))]
+        shots = [square(shot, SIDE) for shot in op.load_shots(demo_album("my_bird"))]
         photo = shots[0].image
         if not options.low_memory:
             report |= window_parts(base, photo, clock)

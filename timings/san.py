@@ -11,17 +11,15 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
+from measure import Clock, square
 
 import ovss_personal as op
 from ovss_personal.api import demo_album
@@ -32,23 +30,8 @@ from ovss_personal.structures import Shot
 
 ROOT = Path(__file__).parents[1]
 SIDE, ITERATIONS = 640, 200
+CLOCK = Clock()
 WORDS = ("bird", "grass", "fence", "flowerpot")
-
-
-def seconds(work: Callable[[], Any], runs: int = 5) -> float:
-    work()
-    times = []
-    for _ in range(runs):
-        began = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - began)
-    return statistics.median(times)
-
-
-def once(work: Callable[[], Any]) -> float:
-    began = time.perf_counter()
-    work()
-    return time.perf_counter() - began
 
 
 def seeded(name: str, folder: Path) -> Path:
@@ -62,18 +45,6 @@ def seeded(name: str, folder: Path) -> Path:
     return path
 
 
-def square(shot: Shot) -> Shot:
-    """The shot's middle, made SIDE x SIDE."""
-    from PIL import Image
-
-    side = min(shot.mask.shape)
-    top, left = ((length - side) // 2 for length in shot.mask.shape)
-    box = (left, top, left + side, top + side)
-    image = Image.fromarray(shot.image).crop(box).resize((SIDE, SIDE))
-    mask = Image.fromarray(shot.mask).crop(box).resize((SIDE, SIDE), Image.Resampling.NEAREST)
-    return replace(shot, image=np.asarray(image), mask=np.asarray(mask))
-
-
 @torch.inference_mode()
 def parts(base: SanBase, shot: Shot) -> dict[str, float]:
     network = base.network
@@ -84,12 +55,12 @@ def parts(base: SanBase, shot: Shot) -> dict[str, float]:
     [proposals] = base.propose([shot.image])
     base.encode(WORDS)
     return {
-        "preprocess": seconds(lambda: preprocess(shot.image, canvas)),
-        "CLIP": seconds(lambda: network.clip_visual_extractor(network.clip_input(pixels))),
-        "side adapter": seconds(lambda: network.side_adapter_network(pixels, taps)),
-        "head": seconds(lambda: network.clip_rec_head(taps.tokens[-1], taps.grid, biases)),
-        "label map, 4 words": seconds(lambda: paint(base, proposals, shot)),
-        "pass in all": seconds(lambda: base.propose([shot.image])),
+        "preprocess": CLOCK.median(lambda: preprocess(shot.image, canvas)),
+        "CLIP": CLOCK.median(lambda: network.clip_visual_extractor(network.clip_input(pixels))),
+        "side adapter": CLOCK.median(lambda: network.side_adapter_network(pixels, taps)),
+        "head": CLOCK.median(lambda: network.clip_rec_head(taps.tokens[-1], taps.grid, biases)),
+        "label map, 4 words": CLOCK.median(lambda: paint(base, proposals, shot)),
+        "pass in all": CLOCK.median(lambda: base.propose([shot.image])),
     }
 
 
@@ -126,23 +97,23 @@ def main() -> None:
         weights = options.weights or seeded(options.base, Path(folder))
         report: dict[str, float] = {}
         base: Any = op.load_base(options.base, weights=weights)
-        shots = [square(shot) for shot in op.load_shots(demo_album("my_bird"))]
+        shots = [square(shot, SIDE) for shot in op.load_shots(demo_album("my_bird"))]
         for threads in (1, 2):
             torch.set_num_threads(threads)
             times = parts(base, shots[0])
             report |= {f"{part}, {threads} threads, s": value for part, value in times.items()}
         lower: Any = op.load_base(options.base, weights=weights, dtype="bfloat16")
-        report["pass in all in bfloat16, 2 threads, s"] = seconds(lambda: lower.propose([shots[0].image]))
+        report["pass in all in bfloat16, 2 threads, s"] = CLOCK.median(lambda: lower.propose([shots[0].image]))
         labels = [op.segment(b, shots[0].image, words=WORDS).labels for b in (base, lower)]
         report["labels unchanged in bfloat16"] = float((labels[0] == labels[1]).mean())
 
         config = base.fit_defaults
-        report["all words of a fit, encoded once ever, s"] = once(lambda: personalise(base, shots[:1], config))
-        looks = seconds(lambda: base.propose([shot.image for shot in shots]), runs=3)
-        whole = seconds(lambda: personalise(base, shots, config), runs=3)
+        report["all words of a fit, encoded once ever, s"] = CLOCK.once(lambda: personalise(base, shots[:1], config))
+        looks = Clock(3).median(lambda: base.propose([shot.image for shot in shots]))
+        whole = Clock(3).median(lambda: personalise(base, shots, config))
         report["5 forward passes, s"] = looks
         report[f"personalise K = 5, {config.iterations} iterations, s"] = whole
-        report["with leave-one-out, s"] = once(lambda: personalise(base, shots, config, leave_one_out=True))
+        report["with leave-one-out, s"] = CLOCK.once(lambda: personalise(base, shots, config, leave_one_out=True))
         report["personalise / 5 forward passes"] = whole / looks
         if not options.skip_naive:
             began = time.perf_counter()

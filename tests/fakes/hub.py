@@ -59,9 +59,11 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         content, begin = self.answer()
-        cut = self.server.cuts.pop(0) if content and self.server.cuts else len(content)
-        self.wfile.write(content[begin : begin + cut])
-        self.close_connection = True
+        due = content[begin:]
+        sent = due[: self.server.cuts.pop(0)] if content and self.server.cuts else due
+        self.wfile.write(sent)
+        # Never after a whole answer: the client, who was not told, may be asking for more on this connection.
+        self.close_connection = len(sent) < len(due)
 
     def answer(self) -> tuple[bytes, int]:
         """Send the headers; returns what to send after them, and from which byte on."""
