@@ -43,7 +43,7 @@ VARIANTS = {"vit_b_16": VIT_B_16, "vit_large_14": VIT_LARGE_14}
 # The original's own distance between float32 and float64 is about a tenth of these.
 LIMITS = {
     "pixels": 1e-5,
-    "taps": 1e-3,
+    "taps": 1e-4,
     "side": 1e-3,
     "mask_logits": 1e-3,
     "attn_bias": 1e-3,
@@ -96,8 +96,13 @@ def run(request: pytest.FixtureRequest) -> Iterator[Run]:
     assert fingerprint(tensors) == json.loads(str(golden["meta"]))["fingerprint"]
     network = SanNetwork.load(VARIANTS[size], tensors)
     words = WordEncoder(network.ov_classifier)
+    # The loss chooses points by rank: with two threads L's masks round otherwise, one point in each of two masks is
+    # another, and the weighted dice loss is 2.0e-4 off. One thread, so that the choice is always the same.
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
     with torch.no_grad():
         yield Run(network, golden, words, words(VOCABULARY), {key: trace(network, key) for key in IMAGES})
+    torch.set_num_threads(threads)
 
 
 def trace(network: SanNetwork, key: str) -> Trace:
@@ -302,5 +307,5 @@ def test_the_losses(run: Run, step: Step) -> None:
     names = [str(name) for name in run.golden["loss/names"]]
     assert set(names) == set(losses)
     close(torch.stack([losses[name] for name in names]), run.array("loss/unweighted"), "losses")
-    weights = torch.tensor([WEIGHTS[name.split("_")[1]] for name in names])
-    assert torch.allclose(run.array("loss/weighted"), run.array("loss/unweighted") * weights, rtol=1e-6)
+    weighted = torch.stack([losses[name] * WEIGHTS[name.split("_")[1]] for name in names])
+    close(weighted, run.array("loss/weighted"), "losses")
