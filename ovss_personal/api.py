@@ -37,15 +37,19 @@ WORDS_AT_ONCE = 16  # between two steps of the progress bar
 
 
 def propose(base: Base, image: RGBImage, cache: AnyCache | None = None) -> Proposals:
-    """What `base` sees in one (H, W, 3) uint8 image; from `cache` if it has looked at it before."""
-    if cache is None:
-        return base.propose([image])[0]
-    key = proposal_key(base, image)
-    found = cache.get(key)
-    if found is None:
-        found = base.propose([image])[0]
-        cache.put(key, found)
-    return found
+    """What `base` sees in one (H, W, 3) uint8 image; from `cache` if it has looked at it before.
+
+    Mask logits are rounded to float16, which is what a cache on disk keeps, whether there is one or not: nothing
+    depends on it.
+    """
+    key = proposal_key(base, image) if cache else ""
+    found = cache.get(key) if cache else None
+    if found is not None:
+        return found.rounded()  # an older version kept them as they were
+    seen = base.propose([image])[0].rounded()
+    if cache:
+        cache.put(key, seen)
+    return seen
 
 
 def proposal_key(base: Base, image: RGBImage) -> str:
