@@ -165,14 +165,18 @@ def _fetched(waiting: list[Any]) -> Any:
     except ray.exceptions.RayTaskError as error:
         raise error.cause from None
     except (ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError) as error:
-        raise _lost(f"a worker was lost again and again ({type(error).__name__}), probably for want of memory") from None
+        what = f"a worker was lost again and again ({type(error).__name__}), probably for want of memory"
+        raise _lost(what) from None
     except ray.exceptions.RayError as error:
         raise _lost(f"the Ray cluster failed ({type(error).__name__})") from None
 
 
 def _lost_unless_done(waiting: Sequence[Any], patience: float) -> None:
-    """Return when the first task has ended. Raises ResourceError if no task of all has ended for `patience` seconds,
-    or none of the cluster's CPUs has had work for IDLE_S."""
+    """Return when the first task has ended.
+
+    Raises:
+        ResourceError: no task of all has ended for `patience` seconds, or no CPU of the cluster had work for IDLE_S.
+    """
     import ray
 
     ended, since, at_work = 0, time.monotonic(), time.monotonic()
