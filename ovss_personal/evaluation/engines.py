@@ -31,7 +31,7 @@ Done = TypeVar("Done")
 
 # Seconds that a Ray cluster is waited for: between two looks at it; for a first worker, which imports torch; for any
 # CPU of it to have work; for a task, of which the longest, a concept on ODISE without room in the cache, takes hours.
-POLL_S, START_S, IDLE_S, TASK_S = 5.0, 300.0, 120.0, 6 * 3600.0
+POLL_S, START_S, IDLE_S, TASK_S = 5.0, 600.0, 120.0, 6 * 3600.0
 STARTS = 3  # of Ray, which gives its processes half a minute to come up
 
 # Calls a function of (examiner, task) for each task; gives what it returns, in the order of the tasks.
