@@ -171,7 +171,7 @@ def _fetched(waiting: list[Any]) -> Any:
         raise _lost(f"the Ray cluster failed ({type(error).__name__})") from None
 
 
-def _lost_unless_done(waiting: Sequence[Any], patience: float) -> None:
+def _lost_unless_done(waiting: list[Any], patience: float) -> None:
     """Return when the first task has ended.
 
     Raises:
@@ -179,13 +179,15 @@ def _lost_unless_done(waiting: Sequence[Any], patience: float) -> None:
     """
     import ray
 
+    free: Callable[[], dict[str, float]] = ray.available_resources
+    whole: Callable[[], dict[str, float]] = ray.cluster_resources
     ended, since, at_work = 0, time.monotonic(), time.monotonic()
     while not ray.wait(waiting[:1], timeout=POLL_S)[0]:
         now = time.monotonic()
         done, _ = ray.wait(waiting, num_returns=len(waiting), timeout=0)
         if len(done) > ended:
             ended, since = len(done), now
-        if ray.available_resources().get("CPU", 0) < ray.cluster_resources().get("CPU", 0):
+        if free().get("CPU", 0) < whole().get("CPU", 0):
             at_work = now
         if now - since > patience:
             raise _lost(f"no task of the Ray cluster has ended for {round((now - since) / 60)} minutes")
