@@ -42,6 +42,8 @@ def entry_key(image_sha256: str, fingerprint: str) -> str:
 class ProposalCache:
     """A folder with one safetensors file for each pair of image and base.
 
+    What was put comes back to the bit. Masks take half the room where float16 holds them (`Proposals.rounded`).
+
     Any number of processes may share the folder. When it outgrows `max_bytes`, the entries that were not
     used for longest go. A folder that cannot be written is warned of once (OvssWarning), after which the
     cache is merely useless; no method raises for it.
@@ -49,12 +51,15 @@ class ProposalCache:
     Args:
         folder: where to keep the entries; None is `proposals` in `default_folder()`.
         max_bytes: the most that all entries together may take.
+
+    Attributes:
+        writable: false once a write has failed.
     """
 
     def __init__(self, folder: Path | None = None, max_bytes: int = 2 * 1024**3):
         self.folder = default_folder() / "proposals" if folder is None else Path(folder)
         self.max_bytes = max_bytes
-        self._writable = True
+        self.writable = True
 
     def get(self, key: str) -> Proposals | None:
         """The entry of that key on the CPU, or None. A corrupt entry is removed and counts as none."""
@@ -77,13 +82,13 @@ class ProposalCache:
         from ovss_personal.io.files import atomic_write
 
         data = _encode(proposals)
-        if not self._writable or len(data) > self.max_bytes:
+        if not self.writable or len(data) > self.max_bytes:
             return
         try:
             self._evict(self.max_bytes - len(data))
             atomic_write(self._path(key), data)
         except OvssError as error:
-            self._writable = False
+            self.writable = False
             warnings.warn(
                 f"{self.folder}: the cache {error.message} Going on without it. "
                 "Set OVSS_PERSONAL_CACHE to a folder that can.",
@@ -211,13 +216,19 @@ def default_folder() -> Path:
     return root / "ovss_personal"
 
 
+def entry_bytes(proposals: Proposals) -> int:
+    """How much of a `ProposalCache` an entry takes."""
+    return len(_encode(proposals))
+
+
 def _encode(proposals: Proposals) -> bytes:
     import torch
     from safetensors.torch import save
 
     canvas = proposals.canvas
+    small = proposals.masks.half()
     tensors: dict[str, Tensor] = {
-        "masks": proposals.masks,
+        "masks": small if torch.equal(small.float(), proposals.masks) else proposals.masks,
         "embeddings": proposals.embeddings,
         "features": proposals.features,
         "canvas": torch.tensor([canvas.original, canvas.resized, canvas.padded]),  # (3, 2)
@@ -235,7 +246,7 @@ def _decode(data: bytes) -> Proposals | None:
         tensors = load(data)
         original, resized, padded = ((int(h), int(w)) for h, w in tensors.pop("canvas"))
         return Proposals(
-            masks=tensors.pop("masks"),
+            masks=tensors.pop("masks").float(),
             embeddings=tensors.pop("embeddings"),
             features=tensors.pop("features"),
             canvas=Canvas(original, resized, padded),

@@ -71,6 +71,11 @@ class Proposals:
     canvas: Canvas
     extras: Mapping[str, Tensor] = field(default_factory=dict)
 
+    def rounded(self) -> Proposals:
+        """The same with mask logits that float16 holds, as a cache keeps them; float32 still."""
+        limit = 65504.0  # the largest that float16 holds
+        return replace(self, masks=self.masks.clamp(-limit, limit).half().float())
+
 
 WordRule = Callable[[Proposals, "Tensor"], "Tensor"]
 """A base's inference rule: proposals, text (V, D) -> probabilities (N, V + extra words)."""

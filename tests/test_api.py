@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from fakes import FakeBase, photo, shot
 
 import ovss_personal as op
@@ -189,3 +190,21 @@ def test_scored_proposals_are_what_segment_paints(base: FakeBase, mug: Concept) 
 
 def test_the_public_names_are_these() -> None:
     assert op.personalize is api.personalize and op.segment is api.segment and op.Concept is Concept
+
+
+def test_it_makes_no_difference_whether_what_was_seen_comes_from_a_cache(base: FakeBase, tmp_path: Path) -> None:
+    image, cache = photo("red", noise=3), ProposalCache(tmp_path)
+    plain, first, again = (api.propose(base, image, kept).masks for kept in (None, cache, cache))
+    assert torch.equal(plain, first) and torch.equal(plain, again) and again.dtype == torch.float32
+    seen = base.propose([image])[0]
+    assert not torch.equal(plain, seen.masks)
+    torch.testing.assert_close(plain, seen.masks, rtol=2**-11, atol=0)  # half a unit in float16's last place
+    # An entry of a version that kept masks as they were.
+    cache.put(api.proposal_key(base, image), seen)
+    assert torch.equal(api.propose(base, image, cache).masks, plain)
+
+
+def test_logits_beyond_float16_stay_finite(base: FakeBase) -> None:
+    seen = base.propose([photo("red")])[0]
+    far = replace(seen, masks=seen.masks * 1e6).rounded()
+    assert far.masks.isfinite().all() and torch.equal(far.masks.sign(), seen.masks.half().sign().float())

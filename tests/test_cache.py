@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from ovss_personal.cache import ProposalCache, WordCache, clear_words, default_folder, entry_key
+from ovss_personal.cache import ProposalCache, WordCache, clear_words, default_folder, entry_bytes, entry_key
 from ovss_personal.errors import OvssWarning, ResourceError
 from ovss_personal.structures import Canvas, Proposals
 
@@ -38,6 +38,15 @@ def test_an_entry_comes_back_to_the_bit(tmp_path: Path) -> None:
     assert found.canvas == kept.canvas
     assert list(found.extras) == ["pooled"]
     assert torch.equal(found.extras["pooled"], kept.extras["pooled"])
+
+
+def test_masks_that_float16_holds_take_half_the_room_and_come_back_to_the_bit(tmp_path: Path) -> None:
+    kept = proposals().rounded()
+    ProposalCache(tmp_path).put(KEYS[0], kept)
+    found = ProposalCache(tmp_path).get(KEYS[0])
+    assert found is not None and torch.equal(found.masks, kept.masks) and found.masks.dtype == torch.float32
+    assert entry_bytes(proposals()) - entry_bytes(kept) == pytest.approx(2 * kept.masks.numel(), abs=8)
+    assert entry_bytes(kept) == ProposalCache(tmp_path).info()[1]
 
 
 def test_keys_tell_images_and_bases_apart(tmp_path: Path) -> None:

@@ -16,7 +16,8 @@ from tqdm import tqdm
 from ovss_personal.benchmarks.manifest import ConceptSet, Item, Manifest, write_manifest
 from ovss_personal.benchmarks.pictures import save_mask, save_photo
 from ovss_personal.composites.paste import BoolMask, crop_background, paste, random_look, render
-from ovss_personal.composites.sources import RGB, SHOT_BACKGROUNDS, TEST_BACKGROUNDS, Sources
+from ovss_personal.composites.sources import RGB, SHOT_BACKGROUNDS, STAMPS, TEST_BACKGROUNDS, Sources
+from ovss_personal.errors import InputError
 from ovss_personal.io.files import sha256_file
 
 SIZE = 512
@@ -40,8 +41,18 @@ def build(out: Path, sources: Sources, birds: int = 24, seed: int = 0, look_alik
         seed: of everything that is drawn.
         look_alikes: other birds that share each test picture with the bird, at most `MOST_BIRDS` - 1; a negative
             shows one more of them in its place. 0 is one bird a picture.
+
+    Raises:
+        InputError: there are not as many birds, no things of other kinds, or a picture is missing or broken.
     """
-    names = sources.stamps("birds")
+    names, things = sources.stamps("birds"), sources.stamps("distractors")
+    needed = max(birds, look_alikes + 2)
+    if len(names) < needed or not things:
+        raise InputError(
+            f"{needed} birds and a thing of another kind are needed, found {len(names)} and {len(things)}.",
+            path=sources.root / STAMPS,
+            hint="Ask for fewer --birds or --look-alikes, or unpack tuxpaint-stamps-default again.",
+        )
     targets = sorted(np.random.default_rng([seed, 1]).permutation(names)[:birds].tolist())
     painter = Painter(sources)
     concepts = []

@@ -18,6 +18,7 @@ from ovss_personal.cli.shell import (
     Precision,
     Tiles,
     WeightsFile,
+    note,
     print_json,
     progress_bar,
     verb,
@@ -109,8 +110,12 @@ def evaluate(
             cache=(folder, int(cache_limit * 1e9)),
         )
         examiner = Examiner(segmenter, benchmark, job.methods, job.shots, job.seeds, job.opened_cache())
+
+        def announce(images: int, size: int) -> None:
+            note(f"{images} images; what the base sees in them takes about {size / 1e6:,.1f} MB in {folder}")
+
         with engines.engine(engine, examiner, job, workers) as chosen, progress_bar() as progress:
-            results = runner.evaluate(examiner, out, chosen, progress)
+            results = runner.evaluate(examiner, out, chosen, progress, announce)
         quality = base_quality(segmenter, benchmark, examiner.cache) if proposals else None
         run = report.Run(benchmark.name, segmenter.name, results, experiment.table)
         if out:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -18,9 +19,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from ovss_personal.errors import ResourceError, UsageError
+from ovss_personal.errors import ImageError, InputError, ResourceError, UsageError
 
 DEBIAN_PACKAGES = ("tuxpaint-stamps-default", "mate-backgrounds", "plasma-workspace-wallpapers")
+UNPACK = f"Install or unpack the Debian packages {', '.join(DEBIAN_PACKAGES)}."
 STAMPS = "tuxpaint/stamps"
 
 # Drawings, signs and lettering: not photographs of things.
@@ -66,18 +68,14 @@ class Sources:
 
     Args:
         root: a folder that holds `tuxpaint/`, `wallpapers/` and `backgrounds/`: `/usr/share` where the
-            packages are installed, or what `fetch` made.
+            packages are installed, or what `fetch` made. Raises InputError if there are no stamps.
     """
 
     root: Path
 
     def __post_init__(self) -> None:
         if not (self.root / STAMPS).is_dir():
-            raise UsageError(
-                f"no '{STAMPS}' folder here, so there are no cut-outs.",
-                path=self.root,
-                hint=f"install or unpack the Debian packages {', '.join(DEBIAN_PACKAGES)}.",
-            )
+            raise InputError(f"no '{STAMPS}' folder here, so there are no cut-outs.", path=self.root, hint=UNPACK)
 
     def stamps(self, split: str) -> list[str]:
         """Names (paths below the stamps folder, no suffix) of `split`: "train", "birds" or "distractors"."""
@@ -89,8 +87,12 @@ class Sources:
         return self.root / STAMPS / f"{name}.png"
 
     def cutout(self, name: str, max_side: int = 0) -> RGBA:
-        """The stamp `name` as RGBA, cropped to its opaque box, at most `max_side` pixels a side (0: as it is)."""
-        image = Image.open(self.stamp_path(name)).convert("RGBA")
+        """The stamp `name` as RGBA, cropped to its opaque box, at most `max_side` pixels a side (0: as it is).
+
+        Raises ImageError if it cannot be read, as does `background`.
+        """
+        with _reading(self.stamp_path(name)) as path, Image.open(path) as stored:
+            image = stored.convert("RGBA")
         box = image.getchannel("A").point(lambda a: 255 * (a > 8)).getbbox()
         image = image.crop(box) if box else image
         if max_side and max(image.size) > max_side:
@@ -108,9 +110,9 @@ class Sources:
 
     def background(self, name: str, max_side: int = 1280) -> RGB:
         """The background `name` as RGB, at most `max_side` pixels a side."""
-        stored = Image.open(self._background_path(name))
-        stored.draft("RGB", (max_side, max_side))
-        image = stored.convert("RGB")
+        with _reading(self._background_path(name)) as path, Image.open(path) as stored:
+            stored.draft("RGB", (max_side, max_side))
+            image = stored.convert("RGB")
         image.thumbnail((max_side, max_side), Image.Resampling.LANCZOS)
         return np.asarray(image)
 
@@ -129,6 +131,14 @@ class Sources:
             sizes = sorted((path / "contents" / "images").iterdir(), key=lambda p: (_distance(p.stem), p.name))
             return sizes[0]
         return path
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[Path]:
+    try:
+        yield path
+    except OSError as error:  # of Pillow too
+        raise ImageError("is missing, or no picture that can be read.", path=path, hint=UNPACK) from error
 
 
 def _distance(stem: str) -> int:

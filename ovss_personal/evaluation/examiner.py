@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -104,10 +104,9 @@ class Examiner:
             (concept.name, count, method.name, seed) for method in self.methods for count, seed in self._runs(method)
         ]
 
-    def look(self, items: Iterable[Item]) -> None:
-        """Pass images through the base, unless their proposals are in the cache."""
-        for item in items:
-            propose(self.base, self.manifest.image(item), self.cache)
+    def look(self, item: Item) -> Proposals:
+        """Pass an image through the base, unless its proposals are in the cache."""
+        return propose(self.base, self.manifest.image(item), self.cache)
 
     def examine(self, number: int) -> list[Result]:
         """Everything about the concept of that number, in the order of `keys`."""

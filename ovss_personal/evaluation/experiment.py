@@ -8,12 +8,11 @@ from typing import Any
 
 from ovss_personal.config import FieldError, FitConfig, check_keys, read_mapping, require
 from ovss_personal.errors import ConfigError, UsageError
-from ovss_personal.evaluation.methods import Method, ablated, known_methods
+from ovss_personal.evaluation.methods import COMPETITORS, SEGGPT, Method, ablated, known_methods
 
 BASE_KEYS = ("device", "tiles", "dtype", "weights", "offline", "low_memory")
 FIT_KEYS = ("alpha", "learning_rate", "iterations", "lambda_z", "lambda_m")
 TABLES = (1, 2, 4, 6, 7)  # of the paper
-DEFAULT_LEFT_OUT = "seggpt"  # another model, whose weights few have
 
 
 @dataclass(frozen=True)
@@ -24,7 +23,8 @@ class Experiment:
         manifest: path of a benchmark's manifest.json, from the working folder.
         base: a base's name or YAML.
         device, tiles, dtype, weights, offline, low_memory: as in `BaseConfig`; None is the base's own.
-        methods: names; empty is all but SegGPT.
+        methods: names; empty is all but SegGPT, another model, whose weights few have, and hidden competitors on a
+            base whose own fit has none.
         shots, seeds: numbers of shots K and seeds of the fit.
         alpha, learning_rate, iterations, lambda_z, lambda_m: as in `FitConfig`, for every method that is fitted; of
             several values, each is measured. Empty is the method's own.
@@ -83,7 +83,8 @@ class Experiment:
         fixed = {name: of[0] for name, of in values.items() if len(of) == 1}
         varied = {name: of for name, of in values.items() if len(of) > 1}
         known = known_methods(default, fixed)
-        names = self.methods or [name for name in known if name != DEFAULT_LEFT_OUT]
+        left_out = {SEGGPT} if default.hidden else {SEGGPT, COMPETITORS}
+        names = self.methods or [name for name in known if name not in left_out]
         return tuple(one for name in names for one in ablated(known[name], varied))
 
     def _fit_values(self) -> dict[str, tuple[Any, ...]]:

@@ -12,6 +12,8 @@ from ovss_personal.config import FitConfig
 Kind = Literal["text", "fit", "knn", "seggpt"]
 TEXT = "text"
 FULL = "full"
+COMPETITORS = "full+competitors"
+SEGGPT = "seggpt"
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ def known_methods(default: FitConfig, changes: Mapping[str, float] | None = None
     """Name -> method, in the order of the tables.
 
     Args:
-        default: the base's own settings of a fit, which `full+competitors` has; hidden competitors are switched on
+        default: the base's own settings of a fit, which COMPETITORS has; hidden competitors are switched on
             if they are not.
         changes: settings of the fit that take the place of the paper's and the base's.
     """
@@ -47,10 +49,10 @@ def known_methods(default: FitConfig, changes: Mapping[str, float] | None = None
         "prompt+visual": replace(paper, negative=False),
         "prompt+negative": replace(paper, visual="none"),
         FULL: paper,
-        "full+competitors": replace(hidden, **(changes or {})),  # type: ignore[arg-type]
+        COMPETITORS: replace(hidden, **(changes or {})),  # type: ignore[arg-type]
     }
     methods = [Method(TEXT, "text"), *(Method(name, "fit", config) for name, config in fits.items())]
-    return {method.name: method for method in (*methods, Method("knn", "knn"), Method("seggpt", "seggpt"))}
+    return {method.name: method for method in (*methods, Method("knn", "knn"), Method(SEGGPT, "seggpt"))}
 
 
 def ablated(method: Method, values: Mapping[str, Sequence[float]]) -> list[Method]:

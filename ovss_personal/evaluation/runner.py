@@ -12,14 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from ovss_personal.benchmarks.manifest import Item
-from ovss_personal.errors import OutputError, OvssWarning
+from ovss_personal.cache import entry_bytes
+from ovss_personal.errors import OutputError, OvssWarning, UsageError
 from ovss_personal.evaluation.engines import Engine, examine, in_process, look, one_thread
 from ovss_personal.evaluation.examiner import Examiner
 from ovss_personal.evaluation.results import Result, ResultsFile, expected_order
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # 1: mask logits were not rounded
 LOOKS_AT_ONCE = 4  # images that a worker is given
 Progress = Callable[[int, int, str], None]  # done, total, stage
+Announce = Callable[[int, int], None]  # images to look at, bytes that what is seen in them takes in the cache
 
 
 def evaluate(
@@ -27,17 +29,23 @@ def evaluate(
     out: Path | None = None,
     engine: Engine[Any, Any] | None = None,
     progress: Progress = lambda done, total, stage: None,
+    announce: Announce = lambda images, size: None,
 ) -> list[Result]:
     """Every method with every K and seed on every concept of the examiner's benchmark.
+
+    Before any but the first image is looked at, `announce` is told how much room all of them take, going by the first.
+    Where the cache has less, this warns (OvssWarning), and images are looked at when a concept needs them.
 
     With `out`, results are appended to `out/results.jsonl` as concepts are done, and a run that was cut off goes on
     from what is there; whenever it was, in the end the file has the same bytes.
 
     Raises:
+        UsageError: the base has no hidden competitors, which a method needs.
         OutputError: `out` holds the results of another run, or cannot be written.
         InputError: a picture of the benchmark changed or cannot be read.
     """
     concepts = examiner.manifest.concepts
+    _check_competitors(examiner)
     keys = [examiner.keys(concept) for concept in concepts]
     with ResultsFile.open(out, describe(examiner)) if out else nullcontext() as kept:
         done = list(kept.results) if kept else []
@@ -50,7 +58,7 @@ def evaluate(
         known = {result.key for result in done}
         missing = [number for number, of_one in enumerate(keys) if not known.issuperset(of_one)]
         with one_thread(), nullcontext(engine) if engine else in_process(examiner) as run:
-            _look(examiner, missing, run, progress)
+            _look(examiner, missing, run, progress, announce)
             for count, results in enumerate(run(examine, missing), 1):
                 for result in results:
                     if result.key not in known:
@@ -77,29 +85,41 @@ def describe(examiner: Examiner) -> dict[str, Any]:
     }
 
 
-def _look(examiner: Examiner, missing: list[int], run: Engine[Any, Any], progress: Progress) -> None:
-    """Pass every image through the base that some missing concept needs, if the cache has room for all of them."""
+def _check_competitors(examiner: Examiner) -> None:
+    """Raises UsageError before hours of work, not after, where the base lacks what a method needs."""
+    for method in examiner.methods:
+        for concept in examiner.manifest.concepts[:1]:
+            try:
+                examiner.base.competitors(concept.class_name, method.config.competitors if method.config else "none")
+            except UsageError as error:
+                raise UsageError(f"'{method.name}': {error.message}", hint="Leave this method out.") from error
+
+
+def _look(
+    examiner: Examiner, missing: list[int], run: Engine[Any, Any], progress: Progress, announce: Announce
+) -> None:
+    """Pass every image through the base that some missing concept needs, if the cache keeps what is seen in them."""
     every = {item.sha256: item for number in missing for item in examiner.items(examiner.manifest.concepts[number])}
     items = list(every.values())
     if not items:
         return
-    entries, used = examiner.cache.info()
-    examiner.look(items[:1])
-    new_entries, with_one = examiner.cache.info()
-    size = (with_one - used) if new_entries > entries else with_one // max(1, new_entries)
-    if size * len(items) > examiner.cache.max_bytes:
+    size = entry_bytes(examiner.look(items[0])) * len(items)
+    announce(len(items), size)
+    if size > examiner.cache.max_bytes:
         warnings.warn(
-            f"what the base sees in {len(items)} images takes {size * len(items) / 1e9:.1f} GB, more than the cache "
-            f"may hold ({examiner.cache.max_bytes / 1e9:.1f} GB), so that images of several concepts are looked at "
-            "more than once. Give it room with --cache-limit.",
+            f"what the base sees in {len(items)} images takes {size / 1e9:.1f} GB, more than the cache may hold "
+            f"({examiner.cache.max_bytes / 1e9:.1f} GB), so that images of several concepts are looked at more than "
+            "once. Give it room with --cache-limit.",
             OvssWarning,
             stacklevel=3,
         )
         return
+    if not examiner.cache.writable:
+        return
     looked = 1
     for count in run(look, list(_chunks(items[1:]))):
         looked += count
-        progress(looked, len(items), f"look ({size * len(items) / 1e9:.1f} GB to keep)")
+        progress(looked, len(items), "look")
 
 
 def _chunks(items: list[Item]) -> Iterator[tuple[Item, ...]]:

@@ -12,6 +12,7 @@ from fakes import write_stamps
 from ovss_personal.composites import sources as module
 from ovss_personal.composites.sources import (
     SHOT_BACKGROUNDS,
+    STAMPS,
     TEST_BACKGROUNDS,
     TRAIN_ABSTRACT,
     TRAIN_BACKGROUNDS,
@@ -19,7 +20,7 @@ from ovss_personal.composites.sources import (
     fetch,
     split_of,
 )
-from ovss_personal.errors import UsageError
+from ovss_personal.errors import ImageError, InputError, UsageError
 
 LISTS = {
     "train": TRAIN_BACKGROUNDS,
@@ -112,9 +113,23 @@ def test_every_listed_background_can_be_read(sources: Sources, name: str) -> Non
 
 
 def test_a_folder_without_stamps_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no 'tuxpaint/stamps' folder") as caught:
+    with pytest.raises(InputError, match="no 'tuxpaint/stamps' folder") as caught:
         Sources(tmp_path)
-    assert caught.value.exit_code == 2 and "tuxpaint-stamps-default" in (caught.value.hint or "")
+    assert caught.value.exit_code == 3 and "tuxpaint-stamps-default" in (caught.value.hint or "")
+
+
+def test_what_is_missing_or_broken_is_named(sources: Sources, tmp_path: Path) -> None:
+    root = write_stamps(tmp_path)
+    owl, garden = root / STAMPS / "animals/birds/owl.png", root / "backgrounds/mate/nature/Garden.jpg"
+    owl.write_bytes(owl.read_bytes()[:60])
+    garden.unlink()
+    for read, name, path in (
+        (Sources(root).cutout, "animals/birds/owl", owl),
+        (Sources(root).background, "backgrounds/mate/nature/Garden.jpg", garden),
+    ):
+        with pytest.raises(ImageError, match="is missing, or no picture that can be read") as caught:
+            read(name)
+        assert caught.value.path == str(path) and caught.value.exit_code == 3
 
 
 def test_what_is_unpacked_is_not_fetched_again(sources: Sources, monkeypatch: pytest.MonkeyPatch) -> None:

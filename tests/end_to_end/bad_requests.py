@@ -157,7 +157,7 @@ def settings() -> Iterator[Bad]:
             "no cut-outs",
             nothing,
             "benchmark build stamps --out out --stamps album",
-            2,
+            3,
             "album: no 'tuxpaint/stamps' folder",
         ),
     ]

@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from end_to_end.commands import attempt, run
-from fakes import COLOURS, FakeBase, ade_labels, write_ade, write_cub, write_fss
+from fakes import COLOURS, FakeBase, ade_labels, write_ade, write_cub, write_fss, write_stamps
 from fakes.raw import noise, save
 from PIL import Image
 
 from ovss_personal import api
+from ovss_personal.benchmarks import stamps
 from ovss_personal.benchmarks.manifest import read_manifest
 
 WRITERS: dict[str, Callable[[Path], Path]] = {"fss": write_fss, "cub": write_cub, "ade": write_ade}
@@ -158,6 +159,34 @@ def test_half_a_data_set_ends_in_3_and_writes_nothing(make: Callable[[], None], 
     assert outcome.code == 3 and says in outcome.stderr and not Path("out").exists()
     error, hint = outcome.stderr.splitlines()
     assert error.startswith("error: ") and hint.startswith("hint: ")
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "says"),
+    [
+        (("--birds", "4"), 3, "4 birds and a thing of another kind are needed, found 3 and 1."),
+        (("--birds", "1", "--look-alikes", "2"), 3, "4 birds and a thing of another kind are needed, found 3 and 1."),
+        (("--birds", "1", "--look-alikes", "6"), 2, "Invalid value for '--look-alikes'"),
+    ],
+)
+def test_too_few_stamps_end_in_one_sentence(options: tuple[str, ...], code: int, says: str) -> None:
+    write_stamps(Path("share"))
+    outcome = attempt("benchmark", "build", "stamps", "--stamps", "share", "--out", "out", *options)
+    assert outcome.code == code and says in outcome.stderr and not Path("out").exists(), outcome.stderr
+
+
+def test_look_alikes_are_built_and_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stamps, "SIZE", 64)
+    write_stamps(Path("share"))
+    asked = ("benchmark", "build", "stamps", "--stamps", "share", "--birds", "1", "--look-alikes", "1")
+    run(*asked, "--out", "crowd")
+    assert read_manifest("crowd/manifest.json").name == "stamps-crowd-1"
+    facts = run("evaluate", "crowd/manifest.json", "--shots", "1", "--methods", "text", "--json").facts
+    assert [(row["positives"], row["negatives"], row["pairs"]) for row in facts["results"]] == [(10, 10, 4)]
+    garden = Path("share/backgrounds/mate/nature/Garden.jpg")
+    garden.unlink()
+    outcome = attempt(*asked, "--out", "half")
+    assert outcome.code == 3 and outcome.stderr.startswith(f"error: {garden}: is missing") and not Path("half").exists()
 
 
 def test_what_cannot_be_tested_ends_in_3() -> None:

@@ -4,12 +4,35 @@ from pathlib import Path
 
 import pytest
 
-from ovss_personal.config import FitConfig
+from ovss_personal.bases import BASES
+from ovss_personal.config import FitConfig, load_config
 from ovss_personal.errors import ConfigError
 from ovss_personal.evaluation.experiment import Experiment, read_experiment
 from ovss_personal.evaluation.paper import PAPER
+from ovss_personal.evaluation.report import Run, paper_table
+from ovss_personal.evaluation.results import Result
 
-SHIPPED = sorted((Path(__file__).parents[2] / "configs" / "experiments").glob("*.yaml"))
+REPOSITORY = Path(__file__).parents[2]
+SHIPPED = sorted((REPOSITORY / "configs" / "experiments").glob("*.yaml"))
+
+# Of the paper (method.md): learning rate, lambda_m and alpha on each base and benchmark.
+SETTINGS = {
+    ("san_vit_b_16", "fss"): (5e-4, 10, 0.1),
+    ("san_vit_b_16", "cub"): (5e-4, 500, 0.1),
+    ("san_vit_b_16", "ade"): (5e-4, 10, 0.01),
+    ("odise_label", "fss"): (2e-3, 10, 0.1),
+    ("odise_label", "cub"): (1e-4, 500, 0.1),
+    ("odise_label", "ade"): (1e-4, 1, 0.01),
+}
+SHOTS = {1: (1, 3, 5), 2: (1, 3, 5), 4: (5,), 6: (1, 3, 5), 7: (5,)}  # of each table
+
+
+def base_and_defaults(experiment: Experiment) -> tuple[str, FitConfig]:
+    """The name of an experiment's base, and the settings of a fit that its YAML has."""
+    if experiment.base.endswith(".yaml"):
+        config, fit = load_config(REPOSITORY / experiment.base)
+        return config.base, fit
+    return experiment.base, FitConfig()
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
@@ -22,6 +45,40 @@ def test_every_shipped_experiment_is_short_and_sound(path: Path) -> None:
         printed = {place[:2] for place in PAPER[experiment.table].cells}
         benchmark = experiment.manifest.split("/")[0].replace("_per", "").replace("_", "-")
         assert benchmark == "stamps" or benchmark in {of for _, of in printed}
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_every_shipped_experiment_names_a_base_and_a_benchmark_that_can_be_had(path: Path) -> None:
+    experiment = read_experiment(path)
+    base, fit = base_and_defaults(experiment)
+    assert base in BASES
+    if base.startswith("odise"):  # which has no hidden competitors
+        assert not any(method.config and method.config.hidden for method in experiment.chosen(fit))
+    folder = experiment.manifest.removesuffix("/manifest.json")
+    assert f"--out {folder}\n" in (REPOSITORY / "datasets" / "README.md").read_text()
+
+
+@pytest.mark.parametrize("path", [path for path in SHIPPED if "stamps" not in path.stem], ids=lambda path: path.stem)
+def test_an_experiment_of_the_paper_has_its_settings_and_fills_its_table(path: Path) -> None:
+    experiment = read_experiment(path)
+    assert experiment.table
+    base, fit = base_and_defaults(experiment)
+    benchmark = experiment.manifest.split("/")[0].replace("_per", "").replace("_", "-")
+    assert experiment.shots == SHOTS[experiment.table]
+    methods = {method.name: method for method in experiment.chosen(fit)}
+    full = methods["full"].config
+    assert full and (full.learning_rate, full.lambda_m, full.alpha) == SETTINGS[base, benchmark.removesuffix("-concat")]
+    assert (full.iterations, full.lambda_z, full.negative, full.competitors) == (200, 0.1, True, "none")
+    results = [
+        Result("my red", shots, name, 0, 9, 9, 9, *[0.5] * 8)
+        for name, method in methods.items()
+        for shots in ((0,) if method.kind == "text" else experiment.shots)
+    ]
+    for line in paper_table(experiment.table, [Run(benchmark, base, results, experiment.table)]).splitlines()[4:]:
+        _, _, method, _, *numbers, concepts, images = line.strip("| ").split(" | ")
+        ours = numbers[::2]
+        if method != "SEEM":  # which the paper took from elsewhere
+            assert set(ours) == {"50.0 [50.0, 50.0]"} and concepts == "1" and images in ("9", "18"), line
 
 
 def write(folder: Path, text: str) -> Path:
@@ -51,6 +108,8 @@ def test_the_default_is_every_method_that_needs_no_other_model() -> None:
         "full+competitors",
         "knn",
     ]
+    names = [method.name for method in Experiment("m.json").chosen(FitConfig.preset("paper"))]
+    assert names[-2:] == ["full", "knn"]  # a base without hidden competitors of its own
     competitors = Experiment("m.json", methods=("full+competitors",)).chosen(FitConfig.preset("paper"))
     assert competitors[0].config and competitors[0].config.hidden and not competitors[0].config.negative
 

@@ -6,18 +6,20 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
 import pytest
 from fakes import FakeBase
-from fakes.benchmark import METHODS, die, job
+from fakes.benchmark import METHODS, die, examine_but_die_first, job, sleep
 
 from ovss_personal.benchmarks.manifest import read_manifest
 from ovss_personal.cache import ProposalCache
 from ovss_personal.errors import OutputError, OvssWarning, ResourceError
-from ovss_personal.evaluation import engines
+from ovss_personal.evaluation import engines, runner
 from ovss_personal.evaluation.examiner import Examiner
 from ovss_personal.evaluation.results import RESULTS_FILE
 from ovss_personal.evaluation.runner import evaluate
@@ -121,25 +123,67 @@ def test_a_killed_worker_of_the_pool_ends_in_one_sentence(tmp_path: Path) -> Non
         list(run(die, [0]))
 
 
+@pytest.fixture
+def ray_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("ray")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))  # where they find the base of the tests
+
+
+def of_ray(name: str) -> list[psutil.Process]:
+    """Processes that this one started, of that name."""
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            if name in " ".join([process.name(), *process.cmdline()]):
+                found.append(process)
+    return found
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # of Ray's own
-def test_ray_loses_nothing_when_a_worker_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("ray")
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))  # where its workers find the base of the tests
+def test_ray_loses_nothing_when_a_worker_is_killed(
+    tmp_path: Path, ray_workers: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One while it starts, one that waits for work after the first stage, and one at work in the second."""
     work = job(tmp_path, colours=("red", "blue", "green"))
     examiner = work.examiner()
     evaluate(examiner, tmp_path / "one")
-    killed: list[int] = []
+    killed: list[str] = []
 
-    def kill_one(done: int, total: int, stage: str) -> None:
-        while not killed:  # a worker bears the name of what it is doing
-            for process in psutil.Process().children(recursive=True):
-                if "_in_single_threaded_worker" in process.name() + " ".join(process.cmdline()):
-                    process.kill()
-                    killed.append(process.pid)
-                    break
+    def kill(stage: str, name: str) -> None:
+        end = time.monotonic() + 120
+        while stage not in killed and time.monotonic() < end:
+            for process in of_ray(name)[:1]:
+                process.kill()
+                killed.append(stage)
 
+    def kill_one_that_waits(done: int, total: int, stage: str) -> None:
+        if stage == "look" and done == total:
+            kill("waiting", "ray::IDLE")
+
+    first = threading.Thread(target=kill, args=("starting", "default_worker.py"))
+    first.start()
+    monkeypatch.setattr(runner, "examine", examine_but_die_first)
     with engines.engine("ray", examiner, work, 2) as run:
-        evaluate(examiner, tmp_path / "two", run, kill_one)
-    assert killed
+        evaluate(examiner, tmp_path / "two", run, kill_one_that_waits)
+    first.join()
+    assert sorted(killed) == ["starting", "waiting"] and (examiner.cache.folder / "died").exists()
     assert (tmp_path / "two" / RESULTS_FILE).read_bytes() == (tmp_path / "one" / RESULTS_FILE).read_bytes()
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # of Ray's own
+def test_ray_ends_in_one_sentence_where_it_cannot_go_on(
+    tmp_path: Path, ray_workers: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = job(tmp_path, ("text",))
+    with engines.engine("ray", work.examiner(), work, 2) as run:
+        with pytest.raises(ResourceError, match=r"a worker was lost again and again \(WorkerCrashedError\)"):
+            list(run(die, [0]))
+        with monkeypatch.context() as impatient, pytest.raises(ResourceError, match="no task of the Ray cluster has"):
+            impatient.setattr(engines, "TASK_S", 3.0)
+            list(run(sleep, [60.0]))
+        for process in of_ray("raylet/raylet"):
+            process.kill()
+        with pytest.raises(ResourceError, match="the Ray cluster failed"):
+            list(run(sleep, [0.0]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import signal
+import time
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from fakes.base import FakeBase, photo
 from ovss_personal.benchmarks.manifest import ConceptSet, Item, Manifest, write_manifest
 from ovss_personal.evaluation.examiner import Examiner, Job
 from ovss_personal.evaluation.experiment import Experiment
+from ovss_personal.evaluation.results import Result
 
 METHODS = ("text", "prompt", "full", "full+competitors", "knn")
 PARTNER = {"red": "blue", "blue": "red", "green": "blue"}
@@ -65,3 +67,18 @@ def job(root: Path, methods: tuple[str, ...] = METHODS, colours: tuple[str, ...]
 def die(examiner: Examiner, task: int) -> None:
     """Work that a worker does not survive."""
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def examine_but_die_first(examiner: Examiner, number: int) -> list[Result]:
+    """The work of the second stage, which the first worker to come to the second concept does not survive."""
+    mark = examiner.cache.folder / "died"
+    if number == 1 and not mark.exists():
+        mark.touch()
+        die(examiner, number)
+    return examiner.examine(number)
+
+
+def sleep(examiner: Examiner, seconds: float) -> float:
+    """Work that takes a while."""
+    time.sleep(seconds)
+    return seconds
