@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from ovss_personal.bases import load_base
 from ovss_personal.cache import entry_key
-from ovss_personal.errors import OvssWarning, ShotsError, VocabularyError
+from ovss_personal.errors import ShotsError, VocabularyError
 from ovss_personal.io.images import as_image
 from ovss_personal.io.shots import load_shots
 from ovss_personal.structures import Proposals, RGBImage, Segmentation, Shot
-from ovss_personal.vocabulary import check_concepts, check_word, check_words, named_words
+from ovss_personal.vocabulary import check_concepts, check_words
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,10 +29,6 @@ if TYPE_CHECKING:
     from ovss_personal.personal.head import Contender, PersonalHead
 
 __all__ = ["demo_album", "demo_albums", "load_base", "load_shots", "personalize", "propose", "segment", "segment_many"]
-
-# The open words of every fit: what a concept learns not to be does not depend on what it is later used with.
-FIT_WORDS = "coco-stuff"
-WORDS_AT_ONCE = 16  # between two steps of the progress bar
 
 
 def propose(base: Base, image: RGBImage, cache: AnyCache | None = None) -> Proposals:
@@ -72,8 +67,6 @@ def personalize(
     on_loss: Callable[[float], None] | None = None,
     cache: AnyCache | None = None,
     leave_one_out: bool = True,
-    look: Callable[[Shot], FitShot] | None = None,
-    report: bool = True,
 ) -> Concept:
     """Learn a concept from K shots. Each passes through the base once.
 
@@ -85,89 +78,28 @@ def personalize(
         on_loss: called with the loss of every step of the fit on all shots.
         leave_one_out: for K ≥ 2, also fit without each shot in turn. That says how well the others find it, and
             moves the threshold of a concept with hidden competitors to where it finds them better.
-        look: gives what the base sees in a shot, in place of the base and `cache`; for many fits on the same shots.
-        report: say how well each shot is found again, and warn of one that is not; else only what is learned counts.
 
     Raises:
         ShotsError: there is no shot.
         VocabularyError: a name is empty or too long.
         InputError: the loss stopped being finite.
     """
-    from ovss_personal.personal.concept import Concept, FitReport, ShotReport
-    from ovss_personal.personal.fit import Words, fit
-    from ovss_personal.personal.head import score
-    from ovss_personal.personal.report import left_out, outliers, shot_iou, tuned_threshold
+    from ovss_personal.learning import Lesson, Subject
+    from ovss_personal.personal.fit import fit_all
     from ovss_personal.personal.views import filled_up
 
-    name = check_word(concept, "the concept's name")
-    kind = check_word(class_name or concept, "the class name")
     if not shots:
         raise ShotsError("there are no shots to learn from.")
+    subject = Subject(base, concept, class_name, progress)
     settings = config or base.fit_defaults
     pictures = filled_up(shots, settings.views)
     seen = []
     for i, shot in enumerate(pictures, 1):
-        seen.append(look(shot) if look else look_at(base, shot, cache))
+        seen.append(look_at(base, shot, cache))
         if progress:
             progress(i, len(pictures), "look")
-    open_words = tuple(word for word in named_words(FIT_WORDS) if word != name)
-    for i in range(0, len(open_words), WORDS_AT_ONCE):  # a large text encoder takes a while the first time
-        base.encode(open_words[i : i + WORDS_AT_ONCE])
-        if progress:
-            progress(min(i + WORDS_AT_ONCE, len(open_words)), len(open_words), "read")
-    words = Words(
-        concept=base.encode([kind])[0],
-        open=base.encode(open_words),
-        hidden=base.competitors(kind, settings.competitors),
-    )
-    head, losses = fit(seen, words, base.traits, settings, progress, on_loss)
-
-    rivals = _contender(base, head, settings, kind, open_words)
-
-    def scorer(shot: FitShot, head: PersonalHead) -> ScoredProposals:
-        contender = replace(rivals, head=head)
-        return score(shot.proposals, words.open, [contender], base.word_scores, base.traits)
-
-    # Beside hidden competitors the negative mask has no part in a score, nor do its weights in what else is learned.
-    cheaper = replace(settings, lambda_m=0.0) if settings.hidden else settings
-
-    def fit_on(kept: Sequence[int]) -> PersonalHead:
-        return fit([seen[i] for i in kept], words, base.traits, cheaper)[0]
-
-    own = seen[: len(shots)]
-    without: list[float | None] = [None] * len(own)
-    odd = [False] * len(own)
-    tuned = settings.hidden and settings.threshold is None
-    if leave_one_out and len(own) > 1 and (report or tuned):
-        alone = left_out(own, fit_on, scorer)
-        if tuned:
-            settings = replace(settings, threshold=tuned_threshold(own, alone, base.traits.threshold))
-            alone = [replace(scored, thresholds=(settings.threshold,)) for scored in alone]
-        if report:
-            found = [shot_iou(shot, scored) for shot, scored in zip(own, alone, strict=True)]
-            without, odd = [*found], outliers(found)
-    ious = [shot_iou(shot, scorer(shot, head)) for shot in own] if report else []
-    for shot, is_odd in zip(shots, odd, strict=True):
-        if is_odd:
-            warnings.warn(
-                f"the shot {shot.name} does not fit the others; look at its mask with 'inspect', or leave it out.",
-                OvssWarning,
-                stacklevel=2,
-            )
-    rows = tuple(
-        ShotReport(shot.name, shot.sha256, iou, alone, is_odd)
-        for shot, iou, alone, is_odd in zip(shots, ious, without, odd, strict=False)
-    )
-    return Concept(
-        name=name,
-        class_name=kind,
-        base_name=base.name,
-        base_fingerprint=base.fingerprint,
-        words=open_words,
-        head=head,
-        config=settings,
-        report=FitReport(rows, losses),
-    )
+    lesson = Lesson(subject, shots, seen, settings, leave_one_out=leave_one_out)
+    return lesson.concept(fit_all(lesson.tasks, base.traits, progress, on_loss))
 
 
 def segment(

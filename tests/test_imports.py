@@ -20,6 +20,7 @@ LAYERS = [
     {"web"},
     {"evaluation", "benchmarks", "pss"},
     {"api"},
+    {"learning"},
     {"personal", "bases", "composites"},
     {"io", "cache", "vocabulary"},
     {"label_map", "tiles", "grid"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ovss_personal.api import contenders, load_base, look_at, personalize, propose
+from ovss_personal.api import contenders, load_base, look_at, propose
 from ovss_personal.bases.base import Base
 from ovss_personal.benchmarks.manifest import ConceptSet, Item, Manifest, read_manifest
 from ovss_personal.cache import ProposalCache
@@ -23,9 +24,11 @@ from ovss_personal.evaluation.painting import Contest, paint
 from ovss_personal.evaluation.results import Key, Result
 from ovss_personal.evaluation.seggpt import SegGpt
 from ovss_personal.label_map import ScoredProposals
+from ovss_personal.learning import Lesson, Subject
 from ovss_personal.personal.concept import Concept
-from ovss_personal.personal.fit import FitShot
+from ovss_personal.personal.fit import FitShot, fit_all
 from ovss_personal.personal.head import Contender, score
+from ovss_personal.personal.views import filled_up
 from ovss_personal.structures import BoolMask, Proposals, RGBImage, Shot
 
 UNKNOWN = -1  # a true word that does not count
@@ -138,7 +141,7 @@ class Examiner:
     def learn(self, concept: ConceptSet, method: Method, shots: int, seed: int) -> Concept:
         """What a method with a fit learns of a concept."""
         assert method.config is not None
-        return _Fits(self, concept).learn(method.config, shots, seed)
+        return _Fits(self, concept).learn([(method.config, shots, seed)])[0]
 
     def _runs(self, method: Method) -> list[tuple[int, int]]:
         """Numbers of shots and seeds that make a difference to a method."""
@@ -149,20 +152,19 @@ class Examiner:
     def _learn(self, concept: ConceptSet) -> dict[Key, _Learned]:
         fits = _Fits(self, concept)
         words = self.manifest.words_beside(concept)
+        runs = [(method, count, seed) for method in self.methods for count, seed in self._runs(method)]
+        heads = iter(fits.learn([(m.config, count, seed) for m, count, seed in runs if m.config]))
         learned: dict[Key, _Learned] = {}
-        # A fit without the negative mask is a part of one with it, which therefore comes first.
-        for method in sorted(self.methods, key=lambda method: not (method.config and method.config.negative)):
-            for count, seed in self._runs(method):
-                what = _Learned()
-                if method.config:
-                    found = contenders(self.base, words, [fits.learn(method.config, count, seed)])
-                    what = _Learned(contender=found[0])
-                elif method.kind == "knn":
-                    what = _Learned(memory=knn.Memory.of([fits.look(shot) for shot in fits.shots[:count]]))
-                elif method.kind == "seggpt":
-                    what = _Learned(prompts=fits.shots[:count])
-                learned[concept.name, count, method.name, seed] = what
-        return {key: learned[key] for key in self.keys(concept)}
+        for method, count, seed in runs:
+            what = _Learned()
+            if method.config:
+                what = _Learned(contender=contenders(self.base, words, [next(heads)])[0])
+            elif method.kind == "knn":
+                what = _Learned(memory=knn.Memory.of([fits.look(shot) for shot in fits.shots[:count]]))
+            elif method.kind == "seggpt":
+                what = _Learned(prompts=fits.shots[:count])
+            learned[concept.name, count, method.name, seed] = what
+        return learned
 
     @torch.no_grad()
     def _test(self, concept: ConceptSet, item: Item, learned: dict[Key, _Learned], counts: dict[Key, _Counts]) -> None:
@@ -220,13 +222,12 @@ class _Counts:
 
 
 class _Fits:
-    """The fits of one concept: shots are looked at once, and what differs only in inference is fitted once."""
+    """The fits of one concept: a shot is looked at once, and all fits step together."""
 
     def __init__(self, examiner: Examiner, concept: ConceptSet):
         self._base, self._cache, self._concept = examiner.base, examiner.cache, concept
         self.shots = [examiner.manifest.shot(item) for item in concept.shots[: max(examiner.shots)]]
         self._looked: dict[bytes, FitShot] = {}
-        self._fitted: dict[tuple[FitConfig, int], Concept] = {}
 
     def look(self, shot: Shot) -> FitShot:
         digest = hashlib.sha256(repr(shot.image.shape).encode() + shot.image.tobytes() + shot.mask.tobytes()).digest()
@@ -234,21 +235,34 @@ class _Fits:
             self._looked[digest] = look_at(self._base, shot, self._cache)
         return self._looked[digest]
 
-    def learn(self, config: FitConfig, count: int, seed: int) -> Concept:
-        config = replace(config, seed=seed)
-        # Without the negative mask at inference, its loss touches nothing that is used.
-        plain = replace(config, negative=False, lambda_m=0.0)
-        found = None if config.negative else self._fitted.get((plain, count))
-        if found is None:
-            found = personalize(
-                self._base,
-                self.shots[:count],
-                concept=self._concept.name,
-                class_name=self._concept.class_name,
-                config=config if config.negative else plain,
-                leave_one_out=config.hidden,
-                look=self.look,
-                report=False,
-            )
-            self._fitted[plain, count] = found
-        return replace(found, config=replace(found.config, negative=config.negative))
+    def learn(self, runs: Sequence[tuple[FitConfig, int, int]]) -> list[Concept]:
+        """What is learned with each configuration, number of shots and seed. What differs only in inference is
+        fitted once."""
+        seeded = [(replace(config, seed=seed), count) for config, count, seed in runs]
+        with_masks = {(_maskless(config), count): config for config, count in seeded if config.negative}
+        subject = Subject(self._base, self._concept.name, self._concept.class_name)
+        lessons: dict[tuple[FitConfig, int], Lesson] = {}
+        chosen = []
+        for config, count in seeded:
+            fitted = config if config.negative else with_masks.get((_maskless(config), count), _maskless(config))
+            chosen.append((fitted, count))
+            if (fitted, count) not in lessons:
+                lessons[fitted, count] = self._lesson(subject, fitted, count)
+        outcomes = iter(fit_all([task for lesson in lessons.values() for task in lesson.tasks], self._base.traits))
+        concepts = {
+            key: lesson.concept(list(itertools.islice(outcomes, len(lesson.tasks)))) for key, lesson in lessons.items()
+        }
+        return [
+            replace(concepts[key], config=replace(concepts[key].config, negative=config.negative))
+            for key, (config, _) in zip(chosen, seeded, strict=True)
+        ]
+
+    def _lesson(self, subject: Subject, config: FitConfig, count: int) -> Lesson:
+        shots = self.shots[:count]
+        seen = [self.look(shot) for shot in filled_up(shots, config.views)]
+        return Lesson(subject, shots, seen, config, leave_one_out=config.hidden, report=False)
+
+
+def _maskless(config: FitConfig) -> FitConfig:
+    """The same fit without the negative mask, whose loss moves nothing else."""
+    return replace(config, negative=False, lambda_m=0.0)

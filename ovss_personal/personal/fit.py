@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 
 import torch
@@ -13,14 +13,9 @@ from ovss_personal.config import FitConfig
 from ovss_personal.errors import InputError
 from ovss_personal.grid import to_grid
 from ovss_personal.personal.head import PersonalHead, rest_logits
-from ovss_personal.personal.losses import (
-    bce_loss,
-    classification_loss,
-    dice_loss,
-    negative_embedding_loss,
-    negative_mask_loss,
-)
-from ovss_personal.personal.visual import visual_embedding
+from ovss_personal.personal.losses import bce_loss, dice_loss
+from ovss_personal.personal.steps import MaskSteps, Pictures, WordSteps
+from ovss_personal.personal.visual import shot_embedding, visual_embedding
 from ovss_personal.structures import BaseTraits, BoolMask, Proposals
 
 Progress = Callable[[int, int, str], None]  # done, total, stage
@@ -48,7 +43,7 @@ class FitShot:
         return mask, None if self.ignore is None else mask | ~to_grid(self.ignore, canvas, size)
 
     @cached_property
-    def _counting(self) -> tuple[Tensor, Tensor]:
+    def counting(self) -> tuple[Tensor, Tensor]:
         """Mask logits (N, P) and the truth (P,) bool, at the P cells that count."""
         mask, valid = self.on_grid
         keep = slice(None) if valid is None else valid.flatten()
@@ -57,13 +52,13 @@ class FitShot:
     @cached_property
     def overlapping(self) -> Tensor:
         """(N,) bool, the positives of the rule "overlap"."""
-        logits, target = self._counting
+        logits, target = self.counting
         return _overlapping(logits > 0, target)
 
     @cached_property
     def mask_losses(self) -> tuple[Tensor, Tensor]:
         """(N,) dice and (N,) bce of each proposal."""
-        logits, target = self._counting
+        logits, target = self.counting
         return dice_loss(logits, target.float()), bce_loss(logits, target.float())
 
 
@@ -77,17 +72,26 @@ class Words:
 
 
 @dataclass(frozen=True)
-class _Prepared:
-    """A shot with everything that stays constant through the fit computed once."""
+class FitTask:
+    """One fit: what it learns from, and how."""
 
-    masks: Tensor  # (N, h, w)
-    embeddings: Tensor  # (N, D)
-    mask: Tensor  # (h, w) bool
-    valid: Tensor | None  # (h, w) bool
-    overlapping: Tensor  # (N,) bool, the positives of the rule "overlap"
-    rest: Tensor  # (N,)
-    void: Tensor | None  # (N,)
-    mask_loss: Tensor  # (N,) λ1 dice + λ2 bce: no gradient, but part of eq. 1 and of the matching's cost
+    shots: tuple[FitShot, ...]
+    words: Words
+    config: FitConfig
+
+    @property
+    def alpha(self) -> float:
+        """The share of the visual embedding, as `config.visual` makes it."""
+        return {"none": 0.0, "replace": 1.0}.get(self.config.visual, self.config.alpha)
+
+    def pictures(self) -> Iterator[FitShot]:
+        """The shot of each iteration. The seed decides their order; each is seen once before any is seen again."""
+        generator = torch.Generator().manual_seed(self.config.seed)
+        while True:
+            yield from (self.shots[i] for i in reversed(torch.randperm(len(self.shots), generator=generator).tolist()))
+
+
+Fitted = tuple[PersonalHead, dict[str, float]]  # and the final losses, means over the shots
 
 
 def fit(
@@ -97,95 +101,128 @@ def fit(
     config: FitConfig,
     progress: Progress | None = None,
     on_loss: Callable[[float], None] | None = None,
-) -> tuple[PersonalHead, dict[str, float]]:
-    """Learn one concept from K shots; returns its head and the final losses (means over the shots).
+) -> Fitted:
+    """Learn one concept from K shots, as `fit_all` does."""
+    return fit_all([FitTask(tuple(shots), words, config)], traits, progress, on_loss)[0]
 
-    The seed decides the order of the shots; the same inputs give the same bytes. `on_loss` is called with the loss of
-    every step.
+
+def fit_all(
+    tasks: Sequence[FitTask],
+    traits: BaseTraits,
+    progress: Progress | None = None,
+    on_loss: Callable[[float], None] | None = None,
+) -> list[Fitted]:
+    """Many fits of one base, in little more than the time of one.
+
+    Those that have the iterations, the learning rate and the open words (one and the same tensor) in common step
+    together. The same tasks give the same bytes; beside other tasks a fit may differ by rounding.
+
+    Args:
+        progress: called with (done, total, "fit") after every iteration.
+        on_loss: called with the loss of every iteration of the first task.
 
     Raises:
         InputError: a loss is not finite; nothing is returned, the message says at which iteration.
     """
-    if config.visual == "none":
-        config = replace(config, alpha=0.0)
-    elif config.visual == "replace":
-        config = replace(config, alpha=1.0)
-    if config.hidden:
-        traits = traits.among_competitors()
-    visual = visual_embedding([(s.proposals, s.mask) for s in shots], traits.contrast)
-    head = PersonalHead.start(words.concept, visual, len(shots[0].proposals.masks), config.alpha)
-    prepared = [_prepare(shot, words, traits) for shot in shots]
-    learned = [head.text, head.embedding_weights, head.mask_weights, head.mask_bias]
-    for tensor in learned:
-        tensor.requires_grad_(True)
-    optimiser = torch.optim.AdamW(learned, config.learning_rate, weight_decay=0.0, foreach=False)
-    generator = torch.Generator().manual_seed(config.seed)
-    order: list[int] = []
-    for step in range(config.iterations):
-        order = order or torch.randperm(len(prepared), generator=generator).tolist()
-        shot = prepared[order.pop()]
-        terms = _losses(head, shot, words, traits)
-        loss = terms["seg"] + config.lambda_z * terms["neg_embedding"]
-        if config.lambda_m:  # the dearest term
-            loss = loss + config.lambda_m * _mask_loss(head, shot)
-        if not torch.isfinite(loss):
-            raise InputError(
-                f"the loss is not finite at iteration {step + 1} of {config.iterations}.",
-                hint="lower --learning-rate, or look at the shots with 'ovss-personal inspect'.",
-            )
-        if on_loss:
-            on_loss(loss.item())
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
-        if progress:
-            progress(step + 1, config.iterations, "fit")
-    with torch.no_grad():
-        final = [_losses(head, s, words, traits) | {"neg_mask": _mask_loss(head, s)} for s in prepared]
-    losses = {name: float(torch.stack([f[name] for f in final]).mean()) for name in final[0]}
-    return PersonalHead(**{k: v.detach() for k, v in head.tensors().items()}, alpha=head.alpha), losses
+    groups: dict[tuple[int, float, int], list[int]] = {}
+    for number, task in enumerate(tasks):
+        key = (task.config.iterations, task.config.learning_rate, id(task.words.open))
+        groups.setdefault(key, []).append(number)
+    total, done = sum(iterations for iterations, _, _ in groups), 0
+    found: dict[int, Fitted] = {}
+    for (iterations, _, _), numbers in groups.items():
+        batch = _Batch([tasks[number] for number in numbers], traits)
+        for step in range(iterations):
+            losses = batch.step()
+            if not losses.isfinite().all():
+                raise InputError(
+                    f"the loss is not finite at iteration {step + 1} of {iterations}.",
+                    hint="lower --learning-rate, or look at the shots with 'ovss-personal inspect'.",
+                )
+            if on_loss and numbers[0] == 0:
+                on_loss(losses[0].item())
+            done += 1
+            if progress:
+                progress(done, total, "fit")
+        found |= zip(numbers, batch.fitted(), strict=True)
+    return [found[number] for number in range(len(tasks))]
 
 
-def _losses(head: PersonalHead, shot: _Prepared, words: Words, traits: BaseTraits) -> dict[str, Tensor]:
-    word = head.word
-    personal = traits.logit_scale * shot.embeddings @ word
-    positive = shot.overlapping if traits.positives == "overlap" else _matched(personal, shot, traits)
-    cls = classification_loss(personal, shot.rest, positive, shot.void, traits.no_object)
-    negative = head.negative_embedding(shot.embeddings)
-    against = traits.logit_scale * torch.cat((words.open, word[None])) @ negative
-    return {
-        "seg": shot.mask_loss[positive].mean() + traits.cls * cls,
-        "neg_embedding": negative_embedding_loss(against, len(words.open)),
-    }
+class _Batch:
+    """Fits that step together."""
 
+    def __init__(self, tasks: Sequence[FitTask], traits: BaseTraits):
+        self._tasks = tasks
+        pool = {id(shot): shot for task in tasks for shot in task.shots}
+        self._place = {key: place for place, key in enumerate(pool)}
+        shots = list(pool.values())
+        # Copies, since a base may look in inference mode, whose tensors autograd refuses.
+        pictures = Pictures(
+            embeddings=[shot.proposals.embeddings.clone() for shot in shots],
+            masks=[shot.counting[0].clone() for shot in shots],
+            truth=[shot.counting[1] for shot in shots],
+            overlapping=torch.stack([shot.overlapping for shot in shots]),
+            mask_loss=torch.stack([traits.dice * s.mask_losses[0] + traits.bce * s.mask_losses[1] for s in shots]),
+        )
+        own = [traits.among_competitors() if task.config.hidden else traits for task in tasks]
+        rest: dict[tuple[int, float], Tensor] = {}
+        for task, mine in zip(tasks, own, strict=True):
+            key = (id(task.words.hidden), mine.logit_scale)
+            if key not in rest:
+                rivals = torch.cat((task.words.open, task.words.hidden))
+                rest[key] = torch.stack([rest_logits(e, rivals, mine) for e in pictures.embeddings])
+        seen = {key: shot_embedding(shot.proposals, shot.mask, traits.contrast) for key, shot in pool.items()}
+        config = tasks[0].config
+        self._words = WordSteps(
+            pictures,
+            tasks[0].words.open,
+            own,
+            text=torch.stack([task.words.concept for task in tasks]),
+            visual=torch.stack([visual_embedding([seen[id(shot)] for shot in task.shots]) for task in tasks]),
+            alpha=[task.alpha for task in tasks],
+            lambda_z=[task.config.lambda_z for task in tasks],
+            rest=torch.stack([rest[id(t.words.hidden), mine.logit_scale] for t, mine in zip(tasks, own, strict=True)]),
+            learning_rate=config.learning_rate,
+        )
+        weighed = {self._mask_key(task): task.config.lambda_m for task in tasks}
+        self._masks = {key: MaskSteps(pictures, weight, config.learning_rate) for key, weight in weighed.items()}
+        self._orders = [task.pictures() for task in tasks]
 
-def _mask_loss(head: PersonalHead, shot: _Prepared) -> Tensor:
-    return negative_mask_loss(head.negative_mask(shot.masks), shot.mask, shot.valid)
+    def step(self) -> Tensor:
+        """One iteration of every fit; (B,) losses before it."""
+        used = [self._place[id(next(order))] for order in self._orders]
+        picture = {self._mask_key(task): place for task, place in zip(self._tasks, used, strict=True)}
+        masks = {key: steps.step(picture[key]) for key, steps in self._masks.items()}
+        return self._words.step(used) + torch.stack([masks[self._mask_key(task)] for task in self._tasks])
 
+    @torch.no_grad()
+    def fitted(self) -> list[Fitted]:
+        words, count = self._words, len(self._tasks)
+        each = [torch.stack(words.losses([place] * count)) for place in self._place.values()]  # S of (2, B)
+        return [
+            self._one(number, torch.stack([each[self._place[id(shot)]][:, number] for shot in task.shots]).mean(0))
+            for number, task in enumerate(self._tasks)
+        ]
 
-def _prepare(shot: FitShot, words: Words, traits: BaseTraits) -> _Prepared:
-    # Copies, since a base may look in inference mode, whose tensors autograd refuses.
-    masks, embeddings = shot.proposals.masks.clone(), shot.proposals.embeddings.clone()
-    mask, valid = shot.on_grid
-    dice, bce = (loss.clone() for loss in shot.mask_losses)
-    return _Prepared(
-        masks=masks,
-        embeddings=embeddings,
-        mask=mask,
-        valid=valid,
-        overlapping=shot.overlapping.clone(),
-        rest=rest_logits(embeddings, torch.cat((words.open, words.hidden)), traits),
-        void=None if traits.void is None else traits.logit_scale * embeddings @ traits.void[0],
-        mask_loss=traits.dice * dice + traits.bce * bce,
-    )
+    def _one(self, number: int, losses: Tensor) -> Fitted:
+        task, words = self._tasks[number], self._words
+        masks = self._masks[self._mask_key(task)]
+        head = PersonalHead(
+            text=words.text[number].detach().clone(),
+            visual=words.visual[number],
+            embedding_weights=words.weights[number].detach().clone(),
+            mask_weights=masks.weights.detach().clone(),
+            mask_bias=masks.bias.detach().clone(),
+            alpha=task.alpha,
+        )
+        negative_mask = torch.stack([masks.loss(self._place[id(shot)]) for shot in task.shots]).mean()
+        seg, negative_embedding = losses.tolist()
+        return head, {"seg": seg, "neg_embedding": negative_embedding, "neg_mask": negative_mask.item()}
 
-
-def _matched(personal: Tensor, shot: _Prepared, traits: BaseTraits) -> Tensor:
-    """(N,) bool: the bipartite matching; with one ground truth it is the cheapest proposal."""
-    probability = (personal - torch.logaddexp(personal, shot.rest)).exp()
-    positive = torch.zeros(len(personal), dtype=torch.bool, device=personal.device)
-    positive[(shot.mask_loss - traits.cls * probability).argmin()] = True
-    return positive
+    @staticmethod
+    def _mask_key(task: FitTask) -> tuple[object, ...]:
+        """Fits that agree in it learn the same negative mask."""
+        return (*(id(shot) for shot in task.shots), task.config.seed, task.config.lambda_m)
 
 
 def _overlapping(masks: Tensor, target: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ def classification_loss(
 ) -> Tensor:
     """The classification term of eq. 1: proposals on the object are the concept, all others "no object".
 
-    Shape: all (N,) -> (). A weighted mean over proposals: weight 1 for positives, `no_object` for the others.
+    Shape: all (..., N) -> (...). A weighted mean over proposals: weight 1 for positives, `no_object` for the others.
 
     Args:
         personal: logit of the personal word.
@@ -25,7 +25,7 @@ def classification_loss(
     other = F.softplus(personal - rest) if void is None else everything - void
     loss = torch.where(positive, everything - personal, other)
     weight = torch.where(positive, 1.0, no_object)
-    return (weight * loss).sum() / weight.sum()
+    return (weight * loss).sum(-1) / weight.sum(-1)
 
 
 def dice_loss(logits: Tensor, target: Tensor) -> Tensor:
@@ -43,16 +43,15 @@ def negative_embedding_loss(logits: Tensor, personal: int) -> Tensor:
     """Eq. 3: cross-entropy of the negative embedding's word distribution against the uniform one over all words
     but the personal one.
 
-    Shape: logits (V + 1,) of Z_neg against [T_open; T_vis], `personal` the index of T_vis -> ().
+    Shape: logits (..., V + 1) of Z_neg against [T_open; T_vis], `personal` the index of T_vis -> (...).
     """
     log_s = F.log_softmax(logits, dim=-1)
-    return -(log_s.sum() - log_s[personal]) / (len(logits) - 1)
+    return -(log_s.sum(-1) - log_s[..., personal]) / (logits.shape[-1] - 1)
 
 
-def negative_mask_loss(logits: Tensor, mask: Tensor, valid: Tensor | None = None) -> Tensor:
+def negative_mask_loss(logits: Tensor, mask: Tensor) -> Tensor:
     """Eq. 5: bce of the negative mask against everything that is not the object.
 
-    Shape: logits (h, w), mask (h, w) bool, valid (h, w) bool (cells that count) or None -> ().
+    Shape: logits (...), mask (...) bool, at the cells that count -> ().
     """
-    loss = F.binary_cross_entropy_with_logits(logits, 1 - mask.to(logits), reduction="none")
-    return loss.mean() if valid is None else loss[valid].mean()
+    return F.binary_cross_entropy_with_logits(logits, 1 - mask.to(logits))

@@ -6,7 +6,7 @@ The second also says at which share of a pixel this concept is best told from wh
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from statistics import fmean, median
 
 import torch
@@ -14,13 +14,10 @@ from torch import Tensor
 
 from ovss_personal.label_map import ScoredProposals, concept_shares, decide, shares
 from ovss_personal.personal.fit import FitShot
-from ovss_personal.personal.head import PersonalHead
 
 OUTLIER_GAP = 0.3  # of IoU below the median of the others
 THRESHOLDS = (0.05, 0.075, 0.1, 0.125, 0.15, *(0.05 * i for i in range(4, 15)))
 PLATEAU = 0.01  # of IoU below the best; thresholds within it are as good as the best
-
-Scorer = Callable[[FitShot, PersonalHead], ScoredProposals]
 
 
 @torch.no_grad()
@@ -36,19 +33,6 @@ def _iou(shot: FitShot, found: Tensor) -> float:
     if valid is not None:
         found = found & valid
     return float((found & truth).sum() / (found | truth).sum().clamp(min=1))
-
-
-def left_out(
-    shots: Sequence[FitShot], fit_on: Callable[[Sequence[int]], PersonalHead], scorer: Scorer
-) -> list[ScoredProposals]:
-    """For each of K ≥ 2 shots, its scores under a concept fitted on the other K - 1.
-
-    Args:
-        fit_on: fits a head on the shots of these indices.
-    """
-    every = range(len(shots))
-    heads = [fit_on([i for i in every if i != left]) for left in every]
-    return [scorer(shot, head) for shot, head in zip(shots, heads, strict=True)]
 
 
 @torch.no_grad()

@@ -27,10 +27,12 @@ def masked_mean(features: Tensor, mask: Tensor, contrast: float | Tensor = 0.0) 
     return mean
 
 
-def visual_embedding(shots: Sequence[tuple[Proposals, BoolMask]], contrast: float | Tensor = 0.0) -> Tensor:
-    """F_per: (D,) unit norm, the mean over the shots of the masked mean of their features."""
-    per_shot = [
-        masked_mean(p.features, to_grid(mask, p.canvas, (p.features.shape[1], p.features.shape[2])), contrast)
-        for p, mask in shots
-    ]
-    return F.normalize(torch.stack(per_shot).mean(0), dim=0)
+def shot_embedding(proposals: Proposals, mask: BoolMask, contrast: float | Tensor = 0.0) -> Tensor:
+    """(D,) what one shot adds to F_per: the masked mean of its features."""
+    size = (proposals.features.shape[1], proposals.features.shape[2])
+    return masked_mean(proposals.features, to_grid(mask, proposals.canvas, size), contrast)
+
+
+def visual_embedding(per_shot: Sequence[Tensor]) -> Tensor:
+    """F_per: (D,) unit norm, the mean over the shots of `shot_embedding`s."""
+    return F.normalize(torch.stack(list(per_shot)).mean(0), dim=0)

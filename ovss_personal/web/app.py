@@ -19,9 +19,9 @@ from fastapi.responses import FileResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel, Field
 
-from ovss_personal import api
 from ovss_personal.errors import OvssError, OvssWarning, ResourceError, ShotsError, UsageError
 from ovss_personal.io.files import safe_name
+from ovss_personal.learning import FIT_WORDS
 from ovss_personal.vocabulary import named_words
 from ovss_personal.web import uploads, work
 from ovss_personal.web.drawing import Steps
@@ -74,7 +74,7 @@ def create_app(base: Base, hosts: Sequence[str] = ("127.0.0.1", "localhost", "[:
     app = FastAPI(title="ovss_personal", openapi_url=None)
     tabs = Tabs()
     worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="base")
-    _read_ahead(worker, base, named_words(api.FIT_WORDS))
+    _read_ahead(worker, base, named_words(FIT_WORDS))
     receiving = asyncio.Semaphore(UPLOADS_AT_ONCE)
     app.state.tabs = tabs
 

@@ -8,7 +8,7 @@ import torch
 
 from ovss_personal.label_map import ScoredProposals
 from ovss_personal.personal.fit import FitShot
-from ovss_personal.personal.report import left_out, outliers, shot_iou, tuned_threshold
+from ovss_personal.personal.report import outliers, shot_iou, tuned_threshold
 from ovss_personal.structures import Canvas, Proposals
 
 LEFT = torch.tensor([[9.0, -9.0], [9.0, -9.0]])
@@ -41,19 +41,6 @@ def test_ignored_cells_count_neither_way() -> None:
     shot, scored = seen([[True, False], [False, False]])
     below = np.array([[False, False], [True, True]])
     assert shot_iou(replace(shot, ignore=below), scored) == 1.0
-
-
-def test_leave_one_out_fits_on_the_others() -> None:
-    shots = [seen(mask) for mask in ([[True, False]] * 2, [[False, True]] * 2, [[True, True]] * 2)]
-    kept: list[list[int]] = []
-
-    def fit_on(indices: object) -> object:
-        kept.append(list(indices))  # type: ignore[call-overload]
-        return object()
-
-    found = left_out([s for s, _ in shots], fit_on, lambda shot, head: shot)  # type: ignore[arg-type, return-value]
-    assert kept == [[1, 2], [0, 2], [0, 1]]
-    assert [id(scored) for scored in found] == [id(s) for s, _ in shots]
 
 
 @pytest.mark.parametrize(

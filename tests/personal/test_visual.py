@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from ovss_personal.personal.visual import masked_mean, visual_embedding
+from ovss_personal.personal.visual import masked_mean, shot_embedding, visual_embedding
 from ovss_personal.structures import BoolMask, Canvas, Proposals
 
 FEATURES = torch.tensor([[[1.0, 2.0], [3.0, 4.0]]])  # (1, 2, 2)
@@ -43,7 +43,7 @@ def test_shots_are_averaged_before_the_norm_is_taken() -> None:
     one = torch.tensor([3.0, 0.0])[:, None, None].expand(2, 2, 2)
     two = torch.tensor([0.0, 1.0])[:, None, None].expand(2, 2, 2)
     everything = box(slice(None), slice(None))
-    found = visual_embedding([(seen(one), everything), (seen(two), everything)])
+    found = visual_embedding([shot_embedding(seen(one), everything), shot_embedding(seen(two), everything)])
     assert found.tolist() == pytest.approx([3 / sqrt(10), 1 / sqrt(10)])
 
 
@@ -51,4 +51,4 @@ def test_a_mask_that_vanishes_on_the_grid_keeps_its_best_covered_cell() -> None:
     # Three pixels at the upper right, one at the lower left; none covers half of a cell of 4 x 4 pixels.
     features = torch.tensor([[[1.0, 0.0], [0.0, 0.0]], [[0.0, 1.0], [0.0, 0.0]]])
     mask = box(slice(0, 1), slice(5, 8)) | box(slice(7, 8), slice(0, 1))
-    assert visual_embedding([(seen(features), mask)]).tolist() == [0.0, 1.0]
+    assert visual_embedding([shot_embedding(seen(features), mask)]).tolist() == [0.0, 1.0]
