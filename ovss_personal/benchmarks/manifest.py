@@ -141,7 +141,8 @@ def read_manifest(path: str | Path) -> Manifest:
         if content["format_version"] != FORMAT_VERSION:
             raise ValueError(f"format_version {content['format_version']} is not {FORMAT_VERSION}")
         concepts = tuple(
-            ConceptSet(c["name"], c["class_name"], *(_items(_rows(c, kind)) for kind in KINDS)) for c in content["concepts"]
+            ConceptSet(c["name"], c["class_name"], *(_items(_rows(c, kind)) for kind in KINDS))
+            for c in content["concepts"]
         )
         manifest = Manifest(content["name"], tuple(content["words"]), concepts, path.parent)
     except OSError as error:
