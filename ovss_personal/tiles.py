@@ -94,14 +94,6 @@ class Tiles:
         rows = values.view(-1, self._columns, SIDE, SIDE).transpose(1, 2).flatten(2).flatten(0, 1)
         return rows[:height, :width]
 
-    def split(self, picture: Tensor, beyond: int) -> Tensor:
-        """(H, W) -> (tiles, SIDE²), `beyond` where a tile reaches over the image's edge; `picture` undoes it."""
-        height, width = self._size
-        across = self._columns * SIDE
-        whole = picture.new_full((self.count * self.pixels // across, across), beyond)
-        whole[:height, :width] = picture
-        return whole.view(-1, SIDE, self._columns, SIDE).transpose(1, 2).reshape(-1, self.pixels)
-
     def _lines(self, tiles: Tensor) -> Tensor:
         """Tiles (T,) -> (T, SIDE, k, N) logits, interpolated down the rows but not yet across."""
         row, column = tiles // self._columns, tiles % self._columns

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -30,8 +31,6 @@ from ovss_personal.personal.fit import FitShot, fit_all
 from ovss_personal.personal.head import Contender, score
 from ovss_personal.personal.views import filled_up
 from ovss_personal.structures import BoolMask, Proposals, RGBImage, Shot
-
-UNKNOWN = -1  # a true word that does not count
 
 
 @dataclass(frozen=True)
@@ -178,19 +177,16 @@ class Examiner:
             if not what.prompts
         }
         tiles, labels = paint(proposals.masks, proposals.canvas, plain.words, list(contests.values()))
-        rows = dict(zip(contests, labels[1:], strict=True))
+        before, *after = (tiles.picture(row).numpy() for row in labels)
+        maps = dict(zip(contests, after, strict=True))
         personal = plain.words.shape[1]
         for key, what in learned.items():
             if what.prompts:
-                found = tiles.split(torch.from_numpy(self._segment(image, what.prompts)), False)
-                rows[key] = labels[0].masked_fill(found, personal)
+                maps[key] = np.where(self._segment(image, what.prompts), personal, before)
         told = self.manifest.labels(item, image, concept)
-        truth = labels[0].int() if told is None else tiles.split(torch.from_numpy(told), UNKNOWN)
-        truth = truth.masked_fill(tiles.split(torch.from_numpy(self.manifest.mask(item, image)), False), personal)
-        inside = tiles.split(torch.ones(image.shape[:2], dtype=torch.bool), False)
-        true = truth[inside].numpy()
-        for key, found in rows.items():
-            counts[key].add(found[inside].numpy(), true)
+        truth = np.where(self.manifest.mask(item, image), personal, before if told is None else told)
+        for key, found in maps.items():
+            counts[key].add(found, truth)
 
     def _contest(
         self, concept: ConceptSet, proposals: Proposals, text: Tensor, plain: ScoredProposals, learned: _Learned

@@ -150,7 +150,7 @@ class _Stage:
         """Weights (t, P, M), words (t, m) to choose from, rising -> (G, t, P) the one with the largest sum."""
         rows = self.columns.permute(2, 1, 0)[found]  # (t, m, G, M)
         sums = (rows.flatten(1, 2) @ weights.mT).view(*rows.shape[:3], -1)  # (t, m, G, P)
-        best = sums.argmax(1)  # (t, G, P)
+        best = sums.max(1).indices  # (t, G, P), as argmax, which is slow along this axis
         return found.gather(1, best.flatten(1)).view_as(best).transpose(0, 1)
 
     def claim(self, labels: Tensor, some: Tensor, weights: Tensor) -> None:

@@ -223,6 +223,9 @@ class _Trainer:
                     for name, value in slots.items()
                     if value is not None
                 }
+        if self.accelerator.scaler is not None:  # half precision on a GPU
+            scaler = self.accelerator.scaler.state_dict().items()
+            tensors |= {f"scaler.{name}": torch.tensor(value, dtype=torch.float64) for name, value in scaler}
         metadata = {"config": self.config.to_json(), "iteration": str(iteration)}
         write_tensors(out / STATE, tensors, metadata)
         save_network(out / NETWORK, self.network, self.config.to_json())
@@ -255,6 +258,10 @@ class _Trainer:
                 discriminator.load_state_dict(parts[f"discriminator{number}"])
             for number, optimiser in enumerate(self.inner_optimisers):
                 _restore_optimiser(optimiser, parts.get(f"optimiser{number}", {}))
+            if self.accelerator.scaler is not None and "scaler" in parts:
+                now = self.accelerator.scaler.state_dict()
+                saved = {name: type(now[name])(value.item()) for name, value in parts["scaler"].items()}
+                self.accelerator.scaler.load_state_dict(saved)
         except (KeyError, RuntimeError, ValueError) as error:
             raise WeightsError(f"the state does not fit: {str(error).splitlines()[0]}.", path=path) from error
         return iteration

@@ -78,6 +78,25 @@ def test_a_training_that_was_cut_off_goes_on(tiny, photos: Photos, tmp_path: Pat
     assert one.keys() == other.keys() and not changed(one, other)
 
 
+def test_the_scale_of_half_precision_goes_on_too(tiny, photos: Photos, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    from copy import deepcopy
+
+    def trained(network: torch.nn.Module, out: str, config: AdaptConfig) -> dict[str, float]:
+        accelerator = accelerator_for("cpu", "no")
+        # As on a GPU in half precision; the scale doubles after every three steps of an optimiser.
+        accelerator.scaler = torch.amp.GradScaler("cpu", init_scale=4.0, growth_interval=3)
+        adapt(config, network, photos, tmp_path / out, accelerator=accelerator)
+        return accelerator.scaler.state_dict()
+
+    config = replace(CONFIG, method="no-da", save_every=1)
+    whole = trained(deepcopy(tiny), "whole", config)
+    tensors, metadata = read_tensors(tmp_path / "whole" / STATE)
+    assert whole["scale"] == tensors["scaler.scale"].item() == 8.0
+    assert whole["_growth_tracker"] == 1
+    # Nothing is left to do, so what is there now was restored.
+    assert metadata["iteration"] == "4" and trained(deepcopy(tiny), "whole", config) == whole
+
+
 def test_an_interruption_saves_first(tiny, photos: Photos, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     def press(done: int, total: int, stage: str) -> None:
         os.kill(os.getpid(), signal.SIGINT)
