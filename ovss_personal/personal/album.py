@@ -1,16 +1,14 @@
 """What unlabelled photos beside the shots add to a fit.
 
 A first fit on the shots alone looks for the concept in them. A photo in which it is found becomes one more shot, with
-what was found as its mask. In a photo in which it is not, the proposals that come nearest to it become competitors of
-the fit, and of the fit only.
+what was found as its mask. In a photo in which it is not, the proposals that come nearest to it become competitors, in
+the fit and nowhere else.
 """
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from operator import itemgetter
 
 import torch
 import torch.nn.functional as F
@@ -21,21 +19,21 @@ from ovss_personal.label_map import ScoredProposals, decide, shares
 from ovss_personal.personal.fit import FitShot
 from ovss_personal.structures import Canvas, Proposals
 
-MANY = 30  # photos from which on only those count that look like a shot as a whole
-LEAST_AREA = 0.003  # of the photo; less is not a sighting
+MANY = 30  # photos; from so many on, those that look like no shot as a whole are left out
+LEAST_AREA = 0.003  # of the photo; what is found on less does not count
 MOST_SHOTS = 20
-RIVALS = 5  # of a photo without the concept
+RIVALS = 5  # proposals of a photo without the concept
 MOST_RIVALS = 200
 
 
 @dataclass(frozen=True)
 class Album:
-    """What is taken from an album.
+    """What a fit takes from an album.
 
     Attributes:
         photos: how many were looked at.
-        shots: those in which the concept was found, the surest first.
-        rivals: (R, D) embeddings of what came nearest to it where it was not.
+        shots: those in which the concept was found, in the album's order.
+        rivals: (R, D) what came nearest to it where it was not found.
     """
 
     photos: int
@@ -45,34 +43,85 @@ class Album:
 
 @dataclass(frozen=True)
 class _Sighting:
-    """A photo in which the concept was found (`shot`), or was not (`rivals` (R, D) and their `odds` (R,))."""
+    """A photo with the concept: `sure` is the largest share of a cell. Number in the album first."""
 
-    sure: float  # largest share of a pixel
-    shot: FitShot | None
-    rivals: Tensor
-    odds: Tensor
+    number: int
+    sure: float
+    shot: FitShot
+
+
+@dataclass(frozen=True)
+class _Rival:
+    number: int
+    probability: float
+    embedding: Tensor  # (D,)
 
 
 def gather(own: Sequence[Proposals], photos: Iterable[tuple[Proposals, ScoredProposals]]) -> Album:
-    """Judge an album, one photo at a time; no more than `MOST_SHOTS` of what was seen are held at once per group.
+    """Judge an album, one photo at a time; what was seen in at most `MOST_SHOTS` of them is held at once.
 
     Args:
         own: what the base saw in the shots.
-        photos: the same of the album's photos, and the scores of the (one) concept there after the first fit.
+        photos: the same of each photo of the album, and what a fit on the shots makes of it (one concept).
 
     Raises:
-        UsageError: there are `MANY` photos or more, and scikit-learn is not installed.
+        UsageError: there are `MANY` photos, and scikit-learn is not installed.
     """
     looks = [_whole(proposals) for proposals in own]
-    found: list[tuple[float, int, FitShot]] = []
-    missed: list[tuple[int, Tensor, Tensor]] = []
-    for number, (proposals, scored) in enumerate(photos):
+    sightings: list[_Sighting] = []
+    rivals: list[_Rival] = []
+    count = 0
+    for count, (proposals, scored) in enumerate(photos, 1):
         looks.append(_whole(proposals))
-        seen = _judged(proposals, scored)
-        if seen.shot is None:
-            missed.append((number, seen.rivals, seen.odds))
-        elif len(found) < KEPT:
-            heapq.heappush(found, (seen.sure, -number, seen.shot))
+        sighting = _sighting(count, proposals, scored)
+        if sighting is None:
+            rivals += _rivals(count, proposals, scored)
         else:
-            heapq.heappushpop(found, (seen.sure, -number, seen.shot))
-    return None  # type: ignore
+            sightings.append(sighting)
+            if len(sightings) > MOST_SHOTS:
+                sightings.remove(min(sightings, key=lambda one: one.sure))
+    if count >= MANY:
+        near = _like_shots(looks, len(own))
+        sightings = [one for one in sightings if near[one.number - 1]]
+        rivals = [one for one in rivals if near[one.number - 1]]
+    nearest = sorted(rivals, key=lambda one: -one.probability)[:MOST_RIVALS]
+    return Album(
+        photos=count,
+        shots=tuple(one.shot for one in sightings),
+        rivals=torch.stack([one.embedding for one in nearest]) if nearest else own[0].embeddings[:0],
+    )
+
+
+@torch.no_grad()
+def _sighting(number: int, proposals: Proposals, scored: ScoredProposals) -> _Sighting | None:
+    """The photo as a shot, if the concept is found in it."""
+    weights = scored.masks.sigmoid()
+    words, personal = shares(scored, weights)
+    found = decide(words, personal, weights.sum(0), scored.thresholds) == len(words)
+    height, width = found.shape
+    canvas = proposals.canvas
+    rows, columns = (round(n * r / p) for n, r, p in zip(found.shape, canvas.resized, canvas.padded, strict=True))
+    found[rows:], found[:, columns:] = False, False  # padding
+    if found[:rows, :columns].float().mean() < LEAST_AREA:
+        return None
+    grid = Canvas((height, width), (height, width), (height, width))
+    return _Sighting(number, float(personal.max()), FitShot(replace(proposals, canvas=grid), found.numpy()))
+
+
+def _rivals(number: int, proposals: Proposals, scored: ScoredProposals) -> list[_Rival]:
+    """The proposals that come nearest to being the concept, which is not there."""
+    best = scored.personal[: len(proposals.embeddings), 0].topk(min(RIVALS, len(proposals.embeddings)))
+    rows = zip(best.values.tolist(), best.indices.tolist(), strict=True)
+    return [_Rival(number, probability, proposals.embeddings[index].clone()) for probability, index in rows]
+
+
+def _whole(proposals: Proposals) -> Tensor:
+    """(D,) unit norm: the photo as a whole."""
+    return F.normalize(proposals.features.mean((1, 2)), dim=0)
+
+
+def _like_shots(looks: Sequence[Tensor], shots: int) -> list[bool]:
+    """Of each photo after the first `shots`, whether it is in the group of one of these."""
+    features = torch.stack(list(looks)).cpu().numpy()
+    labels = kmeans(features, best_group_count(features)).tolist()
+    return [label in labels[:shots] for label in labels[shots:]]
