@@ -22,6 +22,7 @@ from ovss_personal.structures import Canvas, Proposals
 MANY = 30  # photos; from so many on, those that look like no shot as a whole are left out
 LEAST_AREA = 0.003  # of the photo; what is found on less does not count
 MOST_SHOTS = 20
+NEAREST = 0.6  # of the largest share: what is taken for the concept in a photo in which it is not found
 RIVALS = 5  # proposals of a photo without the concept
 MOST_RIVALS = 200
 
@@ -32,7 +33,7 @@ class Album:
 
     Attributes:
         photos: how many were looked at.
-        shots: those in which the concept was found, in the album's order.
+        shots: those in which the concept was found, in the album's order; at least one.
         rivals: (R, D) what came nearest to it where it was not found.
     """
 
@@ -43,7 +44,7 @@ class Album:
 
 @dataclass(frozen=True)
 class _Sighting:
-    """A photo with the concept: `sure` is the largest share of a cell. Number in the album first."""
+    """A photo, by its number in the album, and the concept in it; `sure` is its largest share of a cell."""
 
     number: int
     sure: float
@@ -58,7 +59,9 @@ class _Rival:
 
 
 def gather(own: Sequence[Proposals], photos: Iterable[tuple[Proposals, ScoredProposals]]) -> Album:
-    """Judge an album, one photo at a time; what was seen in at most `MOST_SHOTS` of them is held at once.
+    """Judge an album, one photo at a time; what was seen in at most `MOST_SHOTS` + 1 of them is held at once.
+
+    Some photo is taken to show the concept: if it is found in none, where it comes nearest.
 
     Args:
         own: what the base saw in the shots.
@@ -70,42 +73,50 @@ def gather(own: Sequence[Proposals], photos: Iterable[tuple[Proposals, ScoredPro
     looks = [_whole(proposals) for proposals in own]
     sightings: list[_Sighting] = []
     rivals: list[_Rival] = []
+    nearest: _Sighting | None = None
     count = 0
     for count, (proposals, scored) in enumerate(photos, 1):
         looks.append(_whole(proposals))
-        sighting = _sighting(count, proposals, scored)
-        if sighting is None:
-            rivals += _rivals(count, proposals, scored)
-        else:
+        sighting, found = _look(count, proposals, scored)
+        if found:
             sightings.append(sighting)
             if len(sightings) > MOST_SHOTS:
                 sightings.remove(min(sightings, key=lambda one: one.sure))
+            continue
+        rivals += _rivals(count, proposals, scored)
+        if nearest is None or sighting.sure > nearest.sure:
+            nearest = sighting
     if count >= MANY:
         near = _like_shots(looks, len(own))
         sightings = [one for one in sightings if near[one.number - 1]]
         rivals = [one for one in rivals if near[one.number - 1]]
-    nearest = sorted(rivals, key=lambda one: -one.probability)[:MOST_RIVALS]
+    if not sightings and nearest:
+        sightings = [nearest]
+        rivals = [one for one in rivals if one.number != nearest.number]
+    kept = sorted(rivals, key=lambda one: -one.probability)[:MOST_RIVALS]
     return Album(
         photos=count,
         shots=tuple(one.shot for one in sightings),
-        rivals=torch.stack([one.embedding for one in nearest]) if nearest else own[0].embeddings[:0],
+        rivals=torch.stack([one.embedding for one in kept]) if kept else own[0].embeddings[:0],
     )
 
 
 @torch.no_grad()
-def _sighting(number: int, proposals: Proposals, scored: ScoredProposals) -> _Sighting | None:
-    """The photo as a shot, if the concept is found in it."""
+def _look(number: int, proposals: Proposals, scored: ScoredProposals) -> tuple[_Sighting, bool]:
+    """The photo with the concept where it is found in it, or else where it comes nearest; and which of the two."""
     weights = scored.masks.sigmoid()
     words, personal = shares(scored, weights)
     found = decide(words, personal, weights.sum(0), scored.thresholds) == len(words)
-    height, width = found.shape
-    canvas = proposals.canvas
-    rows, columns = (round(n * r / p) for n, r, p in zip(found.shape, canvas.resized, canvas.padded, strict=True))
-    found[rows:], found[:, columns:] = False, False  # padding
-    if found[:rows, :columns].float().mean() < LEAST_AREA:
-        return None
-    grid = Canvas((height, width), (height, width), (height, width))
-    return _Sighting(number, float(personal.max()), FitShot(replace(proposals, canvas=grid), found.numpy()))
+    size, canvas = (int(found.shape[0]), int(found.shape[1])), proposals.canvas
+    rows, columns = (round(n * r / p) for n, r, p in zip(size, canvas.resized, canvas.padded, strict=True))
+    inside = torch.zeros_like(found)
+    inside[:rows, :columns] = True  # the rest is padding
+    share = torch.where(inside, personal[0], 0.0)
+    found &= inside
+    sure, enough = float(share.max()), bool(found[inside].float().mean() >= LEAST_AREA)
+    mask = found if enough else share >= NEAREST * sure
+    shot = FitShot(replace(proposals, canvas=Canvas(size, size, size)), mask.cpu().numpy())
+    return _Sighting(number, sure, shot), enough
 
 
 def _rivals(number: int, proposals: Proposals, scored: ScoredProposals) -> list[_Rival]:

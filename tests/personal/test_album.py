@@ -38,16 +38,25 @@ def test_a_photo_with_the_concept_is_a_shot_and_its_mask_is_what_was_found() -> 
 
 def test_where_it_is_not_the_nearest_proposals_are_rivals() -> None:
     own, _ = photo(0.9, 0.0)
-    taken = gather([own], [photo(0.1, 0.2), photo(0.3, 0.05)])
-    assert taken.shots == ()
+    taken = gather([own], [photo(0.1, 0.2), photo(0.9, 0.0), photo(0.3, 0.05)])
+    assert [shot.proposals.embeddings[0, 0].item() for shot in taken.shots] == pytest.approx([0.9])
     assert taken.rivals[:, 0].tolist() == pytest.approx([0.3, 0.2, 0.1, 0.05])  # the nearest first
+
+
+def test_found_nowhere_it_is_taken_to_be_where_it_comes_nearest() -> None:
+    own, _ = photo(0.9, 0.0)
+    taken = gather([own], [photo(0.1, 0.2), photo(0.3, 0.05)])
+    (shot,) = taken.shots
+    assert taken.photos == 2 and shot.mask.tolist() == [[True, True, False, False]] * 4
+    assert taken.rivals[:, 0].tolist() == pytest.approx([0.2, 0.1])  # none of that photo
 
 
 def test_what_is_found_in_the_padding_does_not_count() -> None:
     own, _ = photo(0.9, 0.0)
     (shot,) = gather([own], [photo(0.9, 0.0, padded=8)]).shots  # the photo takes the upper left quarter
     assert shot.mask.tolist() == [[True, True, False, False]] * 2 + [[False] * 4] * 2
-    assert gather([own], [photo(0.0, 0.9, padded=8)]).shots == ()
+    (other,) = gather([own], [photo(0.1, 0.9, padded=8)]).shots  # found in the padding alone
+    assert other.mask.tolist() == shot.mask.tolist()
 
 
 def test_the_surest_are_kept_in_the_album_s_order(monkeypatch: pytest.MonkeyPatch) -> None:
