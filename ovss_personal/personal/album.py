@@ -21,7 +21,7 @@ from ovss_personal.structures import Canvas, Proposals
 
 MANY = 30  # photos; from so many on, those that look like no shot as a whole are left out
 LEAST_AREA = 0.003  # of the photo; what is found on less does not count
-MOST_SHOTS = 20
+MOST_SHOTS = 5
 NEAREST = 0.6  # of the largest share: what is taken for the concept in a photo in which it is not found
 RIVALS = 5  # proposals of a photo without the concept
 MOST_RIVALS = 200
