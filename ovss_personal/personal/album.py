@@ -1,8 +1,8 @@
 """What unlabelled photos beside the shots add to a fit.
 
 A first fit on the shots alone looks for the concept in them. A photo in which it is found becomes one more shot, with
-what was found as its mask. In a photo in which it is not, the proposals that come nearest to it become competitors, in
-the fit and nowhere else.
+what was found as its mask; if it is found in none, the photo that comes nearest does. In the others, the proposals that
+come nearest to the concept become competitors, in the fit and nowhere else.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Album:
 
     Attributes:
         photos: how many were looked at.
-        shots: those in which the concept was found, in the album's order; at least one.
+        shots: those in which the concept was found, in the album's order.
         rivals: (R, D) what came nearest to it where it was not found.
     """
 
@@ -61,8 +61,6 @@ class _Rival:
 def gather(own: Sequence[Proposals], photos: Iterable[tuple[Proposals, ScoredProposals]]) -> Album:
     """Judge an album, one photo at a time; what was seen in at most `MOST_SHOTS` + 1 of them is held at once.
 
-    Some photo is taken to show the concept: if it is found in none, where it comes nearest.
-
     Args:
         own: what the base saw in the shots.
         photos: the same of each photo of the album, and what a fit on the shots makes of it (one concept).
@@ -86,13 +84,13 @@ def gather(own: Sequence[Proposals], photos: Iterable[tuple[Proposals, ScoredPro
         rivals += _rivals(count, proposals, scored)
         if nearest is None or sighting.sure > nearest.sure:
             nearest = sighting
+    if not sightings and nearest:
+        sightings = [nearest]
+        rivals = [one for one in rivals if one.number != nearest.number]
     if count >= MANY:
         near = _like_shots(looks, len(own))
         sightings = [one for one in sightings if near[one.number - 1]]
         rivals = [one for one in rivals if near[one.number - 1]]
-    if not sightings and nearest:
-        sightings = [nearest]
-        rivals = [one for one in rivals if one.number != nearest.number]
     kept = sorted(rivals, key=lambda one: -one.probability)[:MOST_RIVALS]
     return Album(
         photos=count,

@@ -72,6 +72,7 @@ def test_of_many_photos_only_those_count_that_look_like_a_shot(monkeypatch: pyte
     own, _ = photo(0.9, 0.0)
     near = [photo(0.8, 0.0, 0.01 * n) for n in range(4)] + [photo(0.1, 0.2, 0.02)]
     far = [photo(0.8, 0.0, 1.5 + 0.01 * n) for n in range(4)] + [photo(0.3, 0.35, 1.51)]
+    monkeypatch.setattr(album, "MOST_SHOTS", 20)
     few = gather([own], [*far, *near])
     assert (few.photos, len(few.shots), len(few.rivals)) == (10, 8, 4)
     monkeypatch.setattr(album, "MANY", 10)
