@@ -2,8 +2,9 @@
 
     python -m ovss_personal.pss.experiment --out runs/pss
 
-Photos, groups, trainings and scores go below --out; the same command goes on where it was cut off. Every method of
-step 1 trains as many iterations from the same ImageNet weights; step 2 fine-tunes what `group` learned.
+Photos, groups, trainings and scores go below --out; the same command goes on where it was cut off. A network learns the
+source alone, from ImageNet weights; every method of step 1 goes on from it for as many iterations, `no-da` with the
+source as before; step 2 fine-tunes what `group` learned.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import argparse
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
@@ -33,29 +35,35 @@ SOURCE_GROUPS, OCCASIONS = 24, 10
 
 @dataclass(frozen=True)
 class Plan:
-    """One run of the experiment; `side` is the shorter side of a photo in evaluation."""
+    """One run of the experiment.
+
+    Attributes:
+        first: iterations on the source alone.
+        iterations: of every method after it.
+        side: the shorter side of a photo in evaluation.
+    """
 
     out: Path
+    first: int
     iterations: int
     crop: int = 96
     batch: int = 8
     side: int = 160
-    learning_rate: float = 1e-2
+    learning_rate: float = 4e-2
     seed: int = 1234
     device: str = "cpu"
 
-    def config(self, method: str, step: Step) -> AdaptConfig:
+    def config(self, method: str, step: Step, iterations: int, learning_rate: float) -> AdaptConfig:
         return AdaptConfig(
             method=method,
             step=step,
             backbone="lite2",
-            iterations=self.iterations,
-            horizon=2 * self.iterations,
+            iterations=iterations,
+            horizon=2 * iterations,
             batch=self.batch,
             crop=self.crop,
-            # Step 2 goes on where step 1's schedule ended.
-            learning_rate=self.learning_rate / (1 if step == 1 else 2),
-            save_every=max(1, self.iterations // 4),
+            learning_rate=learning_rate,
+            save_every=max(1, iterations // 4),
             seed=self.seed,
         )
 
@@ -76,14 +84,15 @@ def make_data(out: Path, sources: Sources) -> tuple[Path, Path]:
 def run(plan: Plan, source: Path, album: Path) -> list[Result]:
     """Train and score every method; results are kept as JSON in `plan.out`."""
     photos, truth = grouped_photos(album), annotated(album)
+    learned = plan.out / "source-only"
+    _train(plan, Task(plan.config("no-da", 1, plan.first, plan.learning_rate), source, album, learned))
     results = []
     for method, step in RUNS:
         out = plan.out / f"{method}-step{step}"
-        config = plan.config(method, step)
-        weights = plan.out / "group-step1" / NETWORK if step == 2 else None
-        task = Task(config, source, album, out, weights=weights, side=plan.side)
-        with tqdm(total=plan.iterations, desc=out.name) as bar:
-            adapt_album(task, device=plan.device, progress=lambda done, total, stage, bar=bar: _show(bar, done, stage))  # type: ignore[misc]
+        # Where the schedule before it ended.
+        config = plan.config(method, step, plan.iterations, plan.learning_rate / 2**step)
+        weights = (plan.out / "group-step1" if step == 2 else learned) / NETWORK
+        _train(plan, Task(config, source, album, out, weights=weights, side=plan.side))
         network = load_network(out / NETWORK, device=plan.device)
         scores = evaluate_album(logits_of(network), photos, truth, side=plan.side, device=plan.device)
         groups = len({photo.group for photo in photos})
@@ -94,7 +103,13 @@ def run(plan: Plan, source: Path, album: Path) -> list[Result]:
     return results
 
 
-def _show(bar: tqdm[None], done: int, stage: str) -> None:
+def _train(plan: Plan, task: Task) -> None:
+    bar: tqdm[Any]
+    with tqdm(total=task.config.iterations, desc=task.out.name) as bar:
+        adapt_album(task, device=plan.device, progress=lambda done, total, stage: _show(bar, done, stage))
+
+
+def _show(bar: tqdm[Any], done: int, stage: str) -> None:
     if stage != "segment":
         bar.update(done - bar.n)
 
@@ -102,13 +117,14 @@ def _show(bar: tqdm[None], done: int, stage: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="folder of the data, trainings and results")
-    parser.add_argument("--iterations", type=int, default=240, help="of every training")
+    parser.add_argument("--first", type=int, default=800, help="iterations on the source alone")
+    parser.add_argument("--iterations", type=int, default=150, help="of every method after it")
     parser.add_argument("--stamps", type=Path, help="folder that holds the unpacked Debian packages (default: fetch)")
     parser.add_argument("--seed", type=int, default=Plan.seed)
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     args = parser.parse_args()
     source, album = make_data(args.out, Sources(args.stamps) if args.stamps else fetch())
-    results = run(Plan(args.out, args.iterations, seed=args.seed, device=args.device), source, album)
+    results = run(Plan(args.out, args.first, args.iterations, seed=args.seed, device=args.device), source, album)
     for result in results:
         print(f"\n{result.row}\n\n{user_table(result)}")
     print(f"\n{paper_tables(results)}")
