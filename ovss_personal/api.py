@@ -72,8 +72,9 @@ def personalize(
     on_loss: Callable[[float], None] | None = None,
     cache: AnyCache | None = None,
     leave_one_out: bool = True,
+    album: str | Path | None = None,
 ) -> Concept:
-    """Learn a concept from K shots. Each passes through the base once.
+    """Learn a concept from K shots. Each photo passes through the base once.
 
     Args:
         concept: what the user calls it, "my bird".
@@ -83,18 +84,27 @@ def personalize(
         on_loss: called with the loss of every step of the fit on all shots.
         leave_one_out: for K ≥ 2, also fit without each shot in turn. That says how well the others find it, and
             moves the threshold of a concept with hidden competitors to where it finds them better.
+        album: a folder of photos without masks, some of which show it (personal/album.py says what is made of them).
 
     Raises:
         ShotsError: there is no shot.
+        InputError: the album has no photo that can be used and is no shot, or too many.
+        UsageError: the album is large, and scikit-learn is not installed.
         VocabularyError: a name is empty or too long.
         InputError: the loss stopped being finite.
     """
-    from ovss_personal.learning import Lesson, Subject
+    from ovss_personal.groups import require_sklearn
+    from ovss_personal.io.album import find_album
+    from ovss_personal.learning import Lesson, Subject, look_through
+    from ovss_personal.personal.album import MANY
     from ovss_personal.personal.fit import fit_all
     from ovss_personal.personal.views import filled_up
 
     if not shots:
         raise ShotsError("there are no shots to learn from.")
+    photos = [] if album is None else find_album(album, shots)
+    if len(photos) >= MANY:
+        require_sklearn("cluster")  # before all the work, not after it
     subject = Subject(base, concept, class_name, progress)
     settings = config or base.fit_defaults
     pictures = filled_up(shots, settings.views)
@@ -103,8 +113,22 @@ def personalize(
         seen.append(look_at(base, shot, cache))
         if progress:
             progress(i, len(pictures), "look")
-    lesson = Lesson(subject, shots, seen, settings, leave_one_out=leave_one_out)
+    found = look_through(subject, seen, settings, _looks(base, photos, cache, progress)) if photos else None
+    lesson = Lesson(subject, shots, seen, settings, album=found, leave_one_out=leave_one_out)
     return lesson.concept(fit_all(lesson.tasks, base.traits, progress, on_loss))
+
+
+def _looks(
+    base: Base, photos: Sequence[Path], cache: AnyCache | None, progress: Progress | None
+) -> Iterator[Proposals]:
+    """What `base` sees in each photo of an album that can be used."""
+    from ovss_personal.io.album import load_album
+
+    for number, image in enumerate(load_album(photos), 1):
+        if image is not None:
+            yield propose(base, image, cache)
+        if progress:
+            progress(number, len(photos), "album")
 
 
 def segment(

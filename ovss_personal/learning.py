@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -11,11 +11,12 @@ import torch
 
 from ovss_personal.config import Competitors, FitConfig
 from ovss_personal.errors import OvssWarning
-from ovss_personal.personal.concept import Concept, FitReport, ShotReport
-from ovss_personal.personal.fit import FitShot, FitTask, Fitted, Progress, Words
+from ovss_personal.personal.album import Album, gather
+from ovss_personal.personal.concept import AlbumReport, Concept, FitReport, ShotReport
+from ovss_personal.personal.fit import FitShot, FitTask, Fitted, Progress, Words, fit_all
 from ovss_personal.personal.head import Contender, score
 from ovss_personal.personal.report import outliers, shot_iou, tuned_threshold
-from ovss_personal.structures import Shot
+from ovss_personal.structures import Proposals, Shot
 from ovss_personal.vocabulary import check_word, named_words
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ class Lesson:
     Args:
         shots: the K.
         seen: what the base saw in them and in their views (personal/views.py).
+        album: what unlabelled photos add to the fit on all pictures.
         leave_one_out, report: as in `api.personalize`.
     """
 
@@ -78,20 +80,23 @@ class Lesson:
         seen: Sequence[FitShot],
         config: FitConfig,
         *,
+        album: Album | None = None,
         leave_one_out: bool = True,
         report: bool = True,
     ):
         self._subject, self._shots, self._config, self._report = subject, shots, config, report
+        self._album = album
         self._words = subject.words(config.competitors)
         self._own = seen[: len(shots)]
         self._tunes = config.hidden and config.threshold is None
         self.tasks = [FitTask(tuple(seen), self._words, config)]
+        if album:
+            words = replace(self._words, hidden=torch.cat((self._words.hidden, album.rivals)))
+            self.tasks = [FitTask((*seen, *album.shots), words, config)]
         if leave_one_out and len(shots) > 1 and (report or self._tunes):
-            # Beside hidden competitors the negative mask has no part in a score.
-            cheaper = replace(config, lambda_m=0.0) if config.hidden else config
             for left in range(len(shots)):
                 kept = tuple(shot for i, shot in enumerate(self._own) if i != left)
-                self.tasks.append(FitTask(kept, self._words, cheaper))
+                self.tasks.append(FitTask(kept, self._words, _cheaper(config)))
 
     def concept(self, fitted: Sequence[Fitted]) -> Concept:
         """What is learned. Warns of a shot that the others do not find.
@@ -134,9 +139,34 @@ class Lesson:
             words=subject.open_words,
             head=head,
             config=settings,
-            report=FitReport(rows, losses),
+            report=FitReport(
+                rows, losses, AlbumReport(self._album.photos, len(self._album.shots)) if self._album else None
+            ),
         )
 
     def _score(self, shot: FitShot, contender: Contender) -> ScoredProposals:
         base = self._subject.base
         return score(shot.proposals, self._words.open, [contender], base.word_scores, base.traits)
+
+
+def look_through(subject: Subject, seen: Sequence[FitShot], config: FitConfig, photos: Iterable[Proposals]) -> Album:
+    """What an album adds to a fit on these pictures, by a first fit without it.
+
+    Args:
+        seen: what the base saw in the shots and in their views.
+        photos: what it sees in the album; taken one at a time.
+
+    Raises:
+        InputError: the first fit's loss is not finite.
+        UsageError: grouping a large album needs scikit-learn, which is not installed.
+    """
+    base, words = subject.base, subject.words(config.competitors)
+    ((head, _),) = fit_all([FitTask(tuple(seen), words, _cheaper(config))], base.traits)
+    contender = Contender(head, config, torch.cat((words.open, words.hidden)))
+    scored = ((photo, score(photo, words.open, [contender], base.word_scores, base.traits)) for photo in photos)
+    return gather([shot.proposals for shot in seen], scored)
+
+
+def _cheaper(config: FitConfig) -> FitConfig:
+    """The fit without the negative mask, where that has no part in a score: beside hidden competitors."""
+    return replace(config, lambda_m=0.0) if config.hidden else config

@@ -14,8 +14,8 @@ import ovss_personal as op
 from ovss_personal import api
 from ovss_personal.cache import ProposalCache
 from ovss_personal.config import FitConfig
-from ovss_personal.errors import ConceptError, ImageError, OvssWarning, ShotsError, VocabularyError
-from ovss_personal.personal.concept import Concept
+from ovss_personal.errors import ConceptError, ImageError, OvssWarning, ShotsError, UsageError, VocabularyError
+from ovss_personal.personal.concept import AlbumReport, Concept
 from ovss_personal.structures import BaseTraits, Shot
 
 
@@ -93,6 +93,62 @@ def test_each_picture_passes_through_the_base_once() -> None:
     assert [step for step in told if step[2] == "look"] == [(i, 3, "look") for i in (1, 2, 3)]
     assert [step for step in told if step[2] == "read"][-1] == (171, 171, "read")
     assert [step for step in told if step[2] == "fit"] == [(i, 5, "fit") for i in (1, 2, 3, 4, 5)]
+
+
+@pytest.fixture
+def album(tmp_path: Path) -> Path:
+    """Three photos of the red thing, two of others."""
+    from PIL import Image
+
+    for number, colour in enumerate(("red", "blue", "red", "green", "red")):
+        Image.fromarray(photo(colour, top=3 * number, noise=60 + number)).save(tmp_path / f"{number}.png")
+    return tmp_path
+
+
+def test_an_album_is_looked_at_once_and_told_of(base: FakeBase, album: Path) -> None:
+    fresh, told = FakeBase(), list[tuple[int, int, str]]()
+    learned = api.personalize(
+        fresh, reds(1), concept="my mug", class_name="mug", album=album, progress=lambda *step: told.append(step)
+    )
+    assert fresh.looks == 6
+    assert [step for step in told if step[2] == "album"] == [(i, 5, "album") for i in (1, 2, 3, 4, 5)]
+    assert learned.report.album == AlbumReport(photos=5, used=3)
+    alone = api.personalize(base, reds(1), concept="my mug", class_name="mug")
+    assert alone.report.album is None and not torch.equal(alone.head.text, learned.head.text)
+    again = api.personalize(base, reds(1), concept="my mug", class_name="mug", album=str(album))
+    assert torch.equal(again.head.text, learned.head.text)
+    found = api.segment(base, photo("red", noise=50), words=["a green thing"], concepts=[learned]).mask("my mug")
+    assert found[9:23, 9:23].all()
+
+
+def test_an_album_takes_part_in_the_paper_s_method(album: Path) -> None:
+    base = FakeBase(traits=BaseTraits(20.0, paper_threshold=0.2))
+    config = replace(FitConfig.preset("paper"), iterations=60, learning_rate=5e-3)
+    learned = api.personalize(base, reds(2), concept="my mug", class_name="mug", config=config, album=album)
+    assert learned.report.album == AlbumReport(photos=5, used=3)
+    found = api.segment(base, photo("red", noise=50), words=["a grey thing"], concepts=[learned])
+    assert found.mask("my mug")[11:21, 11:21].all() and found.area("my mug") < 0.3
+
+
+def test_a_broken_photo_of_an_album_is_not_counted(base: FakeBase, album: Path) -> None:
+    (album / "2.png").write_bytes(b"x")
+    with pytest.warns(OvssWarning, match=r"2.png: this is not a picture .* left out of the album"):
+        learned = api.personalize(base, reds(1), concept="my mug", class_name="mug", album=album)
+    assert learned.report.album == AlbumReport(photos=4, used=2)
+
+
+def test_a_large_album_needs_scikit_learn_before_any_work(album: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> object:
+        raise ImportError(name)
+
+    base = FakeBase()
+    monkeypatch.setattr("ovss_personal.groups.import_module", missing)
+    api.personalize(base, reds(1), concept="mug", album=album)
+    monkeypatch.setattr("ovss_personal.personal.album.MANY", 5)
+    looks = base.looks
+    with pytest.raises(UsageError, match="grouping needs scikit-learn"):
+        api.personalize(base, reds(1), concept="mug", album=album)
+    assert base.looks == looks
 
 
 def test_the_cache_spares_the_base(tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ from ovss_personal.errors import (
     VocabularyError,
     WeightsError,
 )
+from ovss_personal.personal.concept import AlbumReport
 from ovss_personal.structures import Segmentation
 
 
@@ -52,6 +53,7 @@ class FakeShot:
 class FakeReport:
     shots: list[FakeShot]
     losses: dict[str, float] = field(default_factory=lambda: {"total": 0.5})
+    album: AlbumReport | None = None
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,10 @@ class FakeApi:
     def personalize(self, base: object, shots: list[str], **options: Any) -> FakeConcept:
         self.calls["personalize"] = options
         options["progress"](1, 2, "fitting")
-        return FakeConcept(options["concept"], options["class_name"], options["config"])
+        learned = FakeConcept(options["concept"], options["class_name"], options["config"])
+        if options["album"] is None:
+            return learned
+        return replace(learned, report=replace(learned.report, album=AlbumReport(10, 4)))
 
     def segment(self, base: object, image: Path, *, words: Sequence[str], **options: Any) -> Segmentation:
         from ovss_personal.io.images import load_image
@@ -234,6 +239,23 @@ def test_personalize_hands_every_option_on(api: FakeApi) -> None:
     assert (asked["concept"], asked["class_name"]) == ("Rex", "dog")
     assert asked["config"] == FitConfig(iterations=7, alpha=0.2, learning_rate=0.01, competitors="bank", seed=3)
     assert asked["cache"] is not None
+
+
+def test_personalize_says_what_an_album_gave(api: FakeApi) -> None:
+    arguments = ("personalize", "--concept", "my bird", "--images", "x", "--album", "holiday")
+    lines = run(*arguments).stdout.splitlines()
+    assert api.calls["personalize"]["album"] == Path("holiday")
+    assert "my bird is in 4 of the 10 photos of holiday, and was learned from them as well" in lines
+    facts = json.loads(run(*arguments, "--overwrite", "--json").stdout)
+    assert facts["album"] == {"photos": 10, "used": 4}
+    assert json.loads(run(*arguments[:-2], "--overwrite", "--json").stdout)["album"] is None
+    assert api.calls["personalize"]["album"] is None
+
+
+def test_the_shots_are_no_album() -> None:
+    Path("my_bird").mkdir()
+    result = run("personalize", "--concept", "my bird", "--album", "my_bird", code=2)
+    assert "my_bird: --album is the folder of the shots." in result.stderr
 
 
 def test_personalize_does_without_the_cache_when_told_to(api: FakeApi) -> None:

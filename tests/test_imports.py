@@ -22,7 +22,7 @@ LAYERS = [
     {"api"},
     {"learning"},
     {"personal", "bases", "composites"},
-    {"io", "cache", "vocabulary"},
+    {"io", "cache", "vocabulary", "groups"},
     {"label_map", "tiles", "grid"},
     {"structures"},
     {"overlay", "config", "errors"},

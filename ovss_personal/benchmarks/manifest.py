@@ -23,7 +23,8 @@ from ovss_personal.structures import BoolMask, LabelMap, RGBImage, Shot
 
 FORMAT_VERSION = 1
 DATA = "data:"
-KINDS = ("shots", "positives", "negatives", "pairs")
+KINDS = ("shots", "positives", "negatives", "pairs", "album")
+OPTIONAL = ("album",)  # left out of manifests that were made before there was one
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,8 @@ class Item:
 class ConceptSet:
     """One concept: 5 shots (the first 1 and 3 are the smaller sets), and the test images of each kind.
 
-    `pairs` show the concept beside a look-alike.
+    `pairs` show the concept beside a look-alike. `album` are photos that a method may see without their masks, which
+    say where the concept is in some of them.
     """
 
     name: str
@@ -57,6 +59,7 @@ class ConceptSet:
     positives: tuple[Item, ...]
     negatives: tuple[Item, ...]
     pairs: tuple[Item, ...] = ()
+    album: tuple[Item, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -138,7 +141,8 @@ def read_manifest(path: str | Path) -> Manifest:
         if content["format_version"] != FORMAT_VERSION:
             raise ValueError(f"format_version {content['format_version']} is not {FORMAT_VERSION}")
         concepts = tuple(
-            ConceptSet(c["name"], c["class_name"], *(_items(c[kind]) for kind in KINDS)) for c in content["concepts"]
+            ConceptSet(c["name"], c["class_name"], *(_items(_rows(c, kind)) for kind in KINDS))
+            for c in content["concepts"]
         )
         manifest = Manifest(content["name"], tuple(content["words"]), concepts, path.parent)
     except OSError as error:
@@ -155,10 +159,16 @@ def read_manifest(path: str | Path) -> Manifest:
                     hint=f"Give it {kind} and build the benchmark again.",
                 )
         tests = {item.sha256 for item in (*concept.positives, *concept.negatives, *concept.pairs)}
-        leaks = [shot.image for shot in concept.shots if shot.sha256 in tests]
-        if leaks:
-            raise ConfigError(f"'{concept.name}' is tested on its own shots: {', '.join(leaks)}.", path=path)
+        for kind, items in (("shots", concept.shots), ("album", concept.album)):
+            leaks = [item.image for item in items if item.sha256 in tests]
+            if leaks:
+                raise ConfigError(f"'{concept.name}' is tested on its own {kind}: {', '.join(leaks)}.", path=path)
     return manifest
+
+
+def _rows(concept: dict[str, Any], kind: str) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = concept.get(kind, []) if kind in OPTIONAL else concept[kind]
+    return rows
 
 
 def _items(rows: Sequence[dict[str, Any]]) -> tuple[Item, ...]:

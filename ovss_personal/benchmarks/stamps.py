@@ -31,7 +31,7 @@ WORDS = (
 )  # fmt: skip
 
 
-def build(out: Path, sources: Sources, birds: int = 24, seed: int = 0, look_alikes: int = 0) -> Path:
+def build(out: Path, sources: Sources, birds: int = 24, seed: int = 0, look_alikes: int = 0, album: int = 0) -> Path:
     """Make the pictures and `manifest.json` below `out`; returns the manifest's path. Same seed, same bytes.
 
     Args:
@@ -41,6 +41,8 @@ def build(out: Path, sources: Sources, birds: int = 24, seed: int = 0, look_alik
         seed: of everything that is drawn.
         look_alikes: other birds that share each test picture with the bird, at most `MOST_BIRDS` - 1; a negative
             shows one more of them in its place. 0 is one bird a picture.
+        album: unlabelled photos beside the shots, on the shots' backgrounds; every other one shows the bird, the rest
+            other birds.
 
     Raises:
         InputError: there are not as many birds, no things of other kinds, or a picture is missing or broken.
@@ -84,7 +86,14 @@ def build(out: Path, sources: Sources, birds: int = 24, seed: int = 0, look_alik
         for i in range(PAIRS):
             for order, picture in enumerate(painter.pair(rng, target, str(rng.choice(others)))):
                 pairs.append(save("pair", 2 * i + order, picture))
-        concepts.append(ConceptSet(name, "bird", tuple(shots), tuple(positives), tuple(negatives), tuple(pairs)))
+        own = np.random.default_rng([seed, 3, index])  # so that everything else is the same without an album
+        unlabelled = []
+        for i in range(album):
+            bird = target if i % 2 == 0 else str(own.choice(others))
+            image, mask = painter.single(own, bird, SHOT_BACKGROUNDS, corner=i % 4 >= 2)
+            unlabelled.append(save("album", i, (image, mask & (bird == target))))
+        tests = (tuple(positives), tuple(negatives), tuple(pairs))
+        concepts.append(ConceptSet(name, "bird", tuple(shots), *tests, tuple(unlabelled)))
     name = f"stamps-crowd-{look_alikes}" if look_alikes else "stamps"
     return write_manifest(Manifest(name, WORDS, tuple(concepts), out))
 

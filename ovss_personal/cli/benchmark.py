@@ -103,6 +103,9 @@ def build_stamps(
     look_alikes: Annotated[
         int, typer.Option(min=0, max=5, help="Other birds in the same picture as mine; 0 is one bird a picture.")
     ] = 0,
+    album: Annotated[
+        int, typer.Option(min=0, help="Unlabelled photos beside the shots of each concept, half of them of it.")
+    ] = 0,
     seed: Seed = 0,
     stamps: Annotated[
         Path | None, typer.Option(help="Where the Debian packages are unpacked; fetched if left out.")
@@ -117,7 +120,7 @@ def build_stamps(
 
     _check_new(out, overwrite)
     sources = fetch() if stamps is None else Sources(stamps)
-    _make(lambda folder: build(folder, sources, birds, seed, look_alikes), out, overwrite, as_json)
+    _make(lambda folder: build(folder, sources, birds, seed, look_alikes, album), out, overwrite, as_json)
 
 
 def _make(build: Callable[[Path], Path], out: Path, overwrite: bool, as_json: bool) -> None:

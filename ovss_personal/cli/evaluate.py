@@ -49,7 +49,8 @@ def evaluate(
     low_memory: LowMemory = False,
     shots: Annotated[str | None, typer.Option(help='From how many photos to learn, by comma; else "1,3,5".')] = None,
     methods: Annotated[
-        list[str] | None, typer.Option(help="A method, e.g. prompt; may be repeated. All but seggpt if left out.")
+        list[str] | None,
+        typer.Option(help="A method, e.g. prompt; may be repeated. Without: all but seggpt, +album."),
     ] = None,
     out: Annotated[
         Path | None,

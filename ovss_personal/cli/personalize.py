@@ -32,7 +32,7 @@ from ovss_personal.cli.shell import (
     verb,
 )
 from ovss_personal.config import Competitors, FitConfig
-from ovss_personal.errors import InputError, OutputError
+from ovss_personal.errors import InputError, OutputError, UsageError
 
 if TYPE_CHECKING:
     from ovss_personal.personal.concept import Concept
@@ -51,6 +51,9 @@ def personalize(
     images: Annotated[
         Path | None,
         typer.Option(help="Folder of photos and masks, or a COCO JSON; ./<concept>/ if left out."),
+    ] = None,
+    album: Annotated[
+        Path | None, typer.Option(help="Folder of photos without masks, some of which show it, to learn from as well.")
     ] = None,
     class_name: Annotated[
         str | None, typer.Option(help="What it is to anybody, e.g. bird; the concept without my/our/the.")
@@ -90,6 +93,10 @@ def personalize(
     if folder.exists() and not overwrite:
         raise OutputError("the output folder exists.", path=folder, hint="Pass --overwrite or choose another --out.")
     source = _shots_of(concept) if images is None else images
+    if album is not None and album.resolve() == source.resolve():
+        raise UsageError(
+            "--album is the folder of the shots.", path=album, hint="Name another folder, or leave it out."
+        )
     loaded = api.load_shots(
         source,
         count=shots,
@@ -126,6 +133,7 @@ def personalize(
             config=config,
             progress=progress,
             cache=None if no_cache else ProposalCache(),
+            album=album,
         )
         learned.save_pretrained(folder, overwrite=overwrite)
     address = None if push_to_hub is None else learned.push_to_hub(push_to_hub)
@@ -134,6 +142,9 @@ def personalize(
         return
     print(f"{learned.name} ({learned.class_name}), {len(loaded)} shots from {source}\n")
     print_shots(learned)
+    if learned.report.album:
+        looked, used = learned.report.album.photos, learned.report.album.used
+        print(f"\n{learned.name} is in {used} of the {looked} photos of {album}, and was learned from them as well")
     print(f"\nsaved to {folder}")
     if address is not None:
         print(f"uploaded to {address}")
@@ -169,6 +180,7 @@ def summary(concept: Concept) -> dict[str, Any]:
         "config": asdict(concept.config),
         "shots": [asdict(shot) for shot in concept.report.shots],
         "losses": dict(concept.report.losses),
+        "album": None if concept.report.album is None else asdict(concept.report.album),
     }
 
 

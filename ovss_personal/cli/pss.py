@@ -60,8 +60,9 @@ def group(
 ) -> None:
     """Find the photos that look alike; writes train_cluster<GROUPS>.txt into the album, or beside --list."""
     from ovss_personal.cache import ProposalCache
+    from ovss_personal.groups import best_group_count
     from ovss_personal.pss.album import album_photos, read_list, write_list
-    from ovss_personal.pss.grouping import best_group_count, check_group_count, group_photos, photo_features
+    from ovss_personal.pss.grouping import check_group_count, group_photos, photo_features
 
     wanted = None if groups == "auto" else _count(groups)
     photos = read_list(photo_list, album) if photo_list else album_photos(album)

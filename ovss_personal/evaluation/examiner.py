@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from ovss_personal.bases.base import Base
 from ovss_personal.benchmarks.manifest import ConceptSet, Item, Manifest, read_manifest
 from ovss_personal.cache import ProposalCache
 from ovss_personal.config import FitConfig
+from ovss_personal.errors import UsageError
 from ovss_personal.evaluation import knn
 from ovss_personal.evaluation.methods import Method
 from ovss_personal.evaluation.metrics import Confusion, PersonalCounts
@@ -25,7 +26,7 @@ from ovss_personal.evaluation.painting import Contest, paint
 from ovss_personal.evaluation.results import Key, Result
 from ovss_personal.evaluation.seggpt import SegGpt
 from ovss_personal.label_map import ScoredProposals
-from ovss_personal.learning import Lesson, Subject
+from ovss_personal.learning import Lesson, Subject, look_through
 from ovss_personal.personal.concept import Concept
 from ovss_personal.personal.fit import FitShot, fit_all
 from ovss_personal.personal.head import Contender, score
@@ -75,6 +76,10 @@ class Examiner:
     Args:
         shots, seeds: numbers of shots, and seeds of the fits.
         cache: where proposals come from; every image is in it after `look`.
+
+    Raises:
+        UsageError: a method learns from an album, and a concept has none.
+        WeightsError: SegGPT's weights are not at hand.
     """
 
     def __init__(
@@ -92,11 +97,18 @@ class Examiner:
         self.shots = tuple(shots)
         self.seeds = tuple(seeds)
         self.cache = cache
+        bare = [concept.name for concept in manifest.concepts if not concept.album]
+        if bare and any(method.album for method in methods):
+            raise UsageError(
+                f"a method is to learn from an album, and the concept '{bare[0]}' has none in the benchmark.",
+                hint="Leave the method out, or build one that has: benchmark build stamps --album 10.",
+            )
         self._seggpt = SegGpt.load(base.config) if any(m.kind == "seggpt" for m in methods) else None
 
     def items(self, concept: ConceptSet) -> tuple[Item, ...]:
         """Every image of the concept that is looked at."""
-        return (*concept.shots[: max(self.shots)], *concept.positives, *concept.negatives, *concept.pairs)
+        album = concept.album if any(method.album for method in self.methods) else ()
+        return (*concept.shots[: max(self.shots)], *album, *concept.positives, *concept.negatives, *concept.pairs)
 
     def keys(self, concept: ConceptSet) -> list[Key]:
         """What `examine` gives results of, in its order."""
@@ -139,7 +151,7 @@ class Examiner:
     def learn(self, concept: ConceptSet, method: Method, shots: int, seed: int) -> Concept:
         """What a method with a fit learns of a concept."""
         assert method.config is not None
-        return _Fits(self, concept).learn([(method.config, shots, seed)])[0]
+        return _Fits(self, concept).learn([(method, shots, seed)])[0]
 
     def _runs(self, method: Method) -> list[tuple[int, int]]:
         """Numbers of shots and seeds that make a difference to a method."""
@@ -151,7 +163,7 @@ class Examiner:
         fits = _Fits(self, concept)
         words = self.manifest.words_beside(concept)
         runs = [(method, count, seed) for method in self.methods for count, seed in self._runs(method)]
-        heads = iter(fits.learn([(m.config, count, seed) for m, count, seed in runs if m.config]))
+        heads = iter(fits.learn([run for run in runs if run[0].config]))
         learned: dict[Key, _Learned] = {}
         for method, count, seed in runs:
             what = _Learned()
@@ -216,11 +228,15 @@ class _Counts:
         self.personal.add_pairs(self.words.add(found, truth), self.words.counts.shape[1] - 1)
 
 
+_Run = tuple[FitConfig, int, bool]  # number of shots, whether with the album
+
+
 class _Fits:
     """The fits of one concept: a shot is looked at once, and all fits step together."""
 
     def __init__(self, examiner: Examiner, concept: ConceptSet):
-        self._base, self._cache, self._concept = examiner.base, examiner.cache, concept
+        self._base, self._cache, self._manifest = examiner.base, examiner.cache, examiner.manifest
+        self._concept = concept
         self.shots = [examiner.manifest.shot(item) for item in concept.shots[: max(examiner.shots)]]
         self._looked: dict[bytes, FitShot] = {}
 
@@ -230,32 +246,39 @@ class _Fits:
             self._looked[digest] = look_at(self._base, shot, self._cache)
         return self._looked[digest]
 
-    def learn(self, runs: Sequence[tuple[FitConfig, int, int]]) -> list[Concept]:
-        """What is learned with each configuration, number of shots and seed. What differs only in inference is
-        fitted once."""
-        seeded = [(replace(config, seed=seed), count) for config, count, seed in runs]
-        with_masks = {(_maskless(config), count): config for config, count in seeded if config.negative}
+    def learn(self, runs: Sequence[tuple[Method, int, int]]) -> list[Concept]:
+        """What is learned with each method that has a fit, number of shots and seed. What differs only in inference
+        is fitted once."""
         subject = Subject(self._base, self._concept.name, self._concept.class_name)
-        lessons: dict[tuple[FitConfig, int], Lesson] = {}
-        chosen = []
-        for config, count in seeded:
-            fitted = config if config.negative else with_masks.get((_maskless(config), count), _maskless(config))
-            chosen.append((fitted, count))
-            if (fitted, count) not in lessons:
-                lessons[fitted, count] = self._lesson(subject, fitted, count)
+        wanted = [(replace(m.config, seed=seed), count, m.album) for m, count, seed in runs if m.config]
+        with_masks = {(_maskless(config), *rest): config for config, *rest in wanted if config.negative}
+        lessons: dict[_Run, Lesson] = {}
+        chosen: list[_Run] = []
+        for config, count, album in wanted:
+            plain = _maskless(config)
+            fitted = config if config.negative else with_masks.get((plain, count, album), plain)
+            chosen.append((fitted, count, album))
+            if chosen[-1] not in lessons:
+                lessons[chosen[-1]] = self._lesson(subject, *chosen[-1])
         outcomes = iter(fit_all([task for lesson in lessons.values() for task in lesson.tasks], self._base.traits))
         concepts = {
             key: lesson.concept(list(itertools.islice(outcomes, len(lesson.tasks)))) for key, lesson in lessons.items()
         }
         return [
             replace(concepts[key], config=replace(concepts[key].config, negative=config.negative))
-            for key, (config, _) in zip(chosen, seeded, strict=True)
+            for key, (config, _, _) in zip(chosen, wanted, strict=True)
         ]
 
-    def _lesson(self, subject: Subject, config: FitConfig, count: int) -> Lesson:
+    def _lesson(self, subject: Subject, config: FitConfig, count: int, album: bool) -> Lesson:
         shots = self.shots[:count]
         seen = [self.look(shot) for shot in filled_up(shots, config.views)]
-        return Lesson(subject, shots, seen, config, leave_one_out=config.hidden, report=False)
+        found = look_through(subject, seen, config, self._album()) if album else None
+        return Lesson(subject, shots, seen, config, album=found, leave_one_out=config.hidden, report=False)
+
+    def _album(self) -> Iterator[Proposals]:
+        """What the base sees in the concept's unlabelled photos."""
+        for item in self._concept.album:
+            yield propose(self._base, self._manifest.image(item), self._cache)
 
 
 def _maskless(config: FitConfig) -> FitConfig:

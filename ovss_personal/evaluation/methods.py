@@ -25,11 +25,13 @@ class Method:
         kind: text: no personalisation, the class word stands for the personal one; fit: the paper's head; knn:
             retrieval among the shots' proposals; seggpt: another model, with the shots in its context.
         config: of the fit; None for the other kinds.
+        album: whether the fit sees the concept's unlabelled photos.
     """
 
     name: str
     kind: Kind
     config: FitConfig | None = None
+    album: bool = False
 
 
 def known_methods(default: FitConfig, changes: Mapping[str, float] | None = None) -> dict[str, Method]:
@@ -52,6 +54,7 @@ def known_methods(default: FitConfig, changes: Mapping[str, float] | None = None
         COMPETITORS: replace(hidden, **(changes or {})),  # type: ignore[arg-type]
     }
     methods = [Method(TEXT, "text"), *(Method(name, "fit", config) for name, config in fits.items())]
+    methods += [Method(f"{name}+album", "fit", fits[name], album=True) for name in (FULL, COMPETITORS)]
     return {method.name: method for method in (*methods, Method("knn", "knn"), Method(SEGGPT, "seggpt"))}
 
 

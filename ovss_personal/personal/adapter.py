@@ -20,7 +20,7 @@ FORMAT_VERSION = 1
 LIBRARY = "ovss_personal"
 CONFIG_KEYS = {
     "format_version", "library", "library_version", "concept", "class_name", "base", "base_fingerprint",
-    "num_proposals", "dim", "alpha", "fit", "words", "shots", "losses",
+    "num_proposals", "dim", "alpha", "fit", "words", "shots", "losses", "album",
 }  # fmt: skip
 MAX_FILE_BYTES = 64 * 2**20
 

@@ -55,11 +55,20 @@ class ShotReport:
 
 
 @dataclass(frozen=True)
+class AlbumReport:
+    """How many unlabelled photos were looked at, and in how many of them the concept was found and learned from."""
+
+    photos: int
+    used: int
+
+
+@dataclass(frozen=True)
 class FitReport:
-    """Per shot how it fared, and the final losses by name (seg, neg_embedding, neg_mask)."""
+    """Per shot how it fared, the final losses by name (seg, neg_embedding, neg_mask), and the album, if any."""
 
     shots: tuple[ShotReport, ...]
     losses: Mapping[str, float]
+    album: AlbumReport | None = None
 
 
 @dataclass(frozen=True)
@@ -175,6 +184,7 @@ class Concept:
             "words": list(self.words),
             "shots": [asdict(shot) for shot in self.report.shots],
             "losses": dict(self.report.losses),
+            "album": None if self.report.album is None else asdict(self.report.album),
         }
 
     @classmethod
@@ -200,6 +210,7 @@ class Concept:
             report=FitReport(
                 shots=tuple(_shot_report(shot) for shot in config["shots"]),
                 losses={str(name): float(value) for name, value in dict(config["losses"]).items()},
+                album=None if config.get("album") is None else _album_report(config["album"]),
             ),
         )
 
@@ -217,6 +228,11 @@ class Concept:
             'op.segment(base, "photo.jpg", words=["tree", "grass"], concepts=[concept])\n```\n\n'
             f"| shot | IoU | leave-one-out IoU |\n|---|---|---|\n{rows}\n"
         )
+
+
+def _album_report(values: Any) -> AlbumReport:
+    known = known_values({field.name for field in fields(AlbumReport)}, values, "album")
+    return AlbumReport(photos=int(known["photos"]), used=int(known["used"]))
 
 
 def _shot_report(values: Any) -> ShotReport:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 
-from ovss_personal.errors import InputError, OvssWarning, UsageError, WeightsError
+from ovss_personal.errors import InputError, WeightsError
+from ovss_personal.groups import Features, best_group_count, kmeans
 from ovss_personal.io.images import load_image
 from ovss_personal.pss.album import Photo
 from ovss_personal.pss.pixels import normalised, resized
@@ -19,13 +18,10 @@ from ovss_personal.structures import RGBImage
 if TYPE_CHECKING:
     from ovss_personal.cache import ProposalCache
 
-Features = npt.NDArray[np.float32]  # (photos, D)
 FeatureName = Literal["embedded", "resnet50", "resnet101"]
 Progress = Callable[[int, int, str], None]
 
-GROUPS = 80
 FEATURE_SIZE = (300, 400)  # (height, width) that every photo is stretched to
-_SEED = 0
 
 
 def group_photos(photos: Sequence[Photo], features: Features, groups: int | None = None) -> list[Photo]:
@@ -41,7 +37,7 @@ def group_photos(photos: Sequence[Photo], features: Features, groups: int | None
     if groups is None:
         groups = best_group_count(features)
     check_group_count(len(photos), groups)
-    labels = _kmeans(features, groups)
+    labels = kmeans(features, groups)
     order = {int(label): str(number) for number, label in enumerate(dict.fromkeys(labels.tolist()))}
     return [replace(photo, group=order[int(label)]) for photo, label in zip(photos, labels, strict=True)]
 
@@ -53,27 +49,6 @@ def check_group_count(photos: int, groups: int) -> None:
             f"there are {photos} photos, fewer than the {groups} groups asked for.",
             hint=f"Pass --groups {max(1, photos // 8)}, about 8 photos a group, or --groups auto.",
         )
-
-
-def best_group_count(features: Features) -> int:
-    """The number of groups, out of a dozen between 2 and half of the photos, with the highest mean silhouette.
-
-    Raises:
-        InputError: there are fewer than three photos.
-    """
-    if len(features) < 3:
-        raise InputError(
-            f"{len(features)} photos are too few to choose a number of groups for.", hint="Pass --groups 1."
-        )
-    metrics = _sklearn("metrics")
-    most = max(2, min(len(features) // 2, 2 * GROUPS))
-    candidates = sorted({round(k) for k in np.geomspace(2, most, 12)})
-    quality = {}
-    for k in candidates:
-        labels = _kmeans(features, k)
-        if 1 < len(set(labels.tolist())) < len(features):
-            quality[k] = float(metrics.silhouette_score(features, labels))
-    return max(quality, key=lambda k: quality[k]) if quality else 1
 
 
 def photo_features(
@@ -138,26 +113,3 @@ def _resnet(name: str, device: str | None, as_published: bool) -> Callable[[RGBI
         return row
 
     return look
-
-
-def _kmeans(features: Features, groups: int) -> npt.NDArray[np.int32]:
-    """(photos,) labels from 0; the same features give the same labels."""
-    cluster = _sklearn("cluster")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # scikit-learn's, of photos that are equal; told below
-        labels: npt.NDArray[np.int32] = cluster.KMeans(groups, random_state=_SEED, n_init=10).fit_predict(features)
-    found = len(set(labels.tolist()))
-    if found < groups:
-        warnings.warn(f"only {found} of {groups} groups were formed: some photos are equal.", OvssWarning, stacklevel=3)
-    return labels
-
-
-def _sklearn(part: str) -> Any:
-    from importlib import import_module
-
-    try:
-        return import_module(f"sklearn.{part}")
-    except ImportError:
-        raise UsageError(
-            "grouping needs scikit-learn, which is not installed.", hint="Run: pip install 'ovss-personal[pss]'"
-        ) from None

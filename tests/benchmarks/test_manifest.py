@@ -65,6 +65,19 @@ def test_a_shot_that_is_also_a_test_is_a_leak(manifest: Manifest, kind: str) -> 
         read_manifest(path)
 
 
+def test_an_album_may_be_missing_but_not_be_tested_on(manifest: Manifest) -> None:
+    (concept,) = manifest.concepts
+    path = write_manifest(manifest)
+    content = json.loads(path.read_text("utf-8"))
+    del content["concepts"][0]["album"]  # as it was before there was one
+    path.write_text(json.dumps(content))
+    assert read_manifest(path) == manifest
+    leaky = replace(concept, album=(replace(concept.negatives[0], image="elsewhere.png"),))
+    path = write_manifest(replace(manifest, concepts=(leaky,)))
+    with pytest.raises(ConfigError, match=r"'my owl' is tested on its own album: elsewhere.png"):
+        read_manifest(path)
+
+
 @pytest.mark.parametrize("kind", ["shots", "positives", "negatives"])
 def test_a_concept_without_shots_or_tests_of_either_kind_is_refused(manifest: Manifest, kind: str) -> None:
     (concept,) = manifest.concepts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -68,6 +69,20 @@ def test_the_same_seed_gives_the_same_bytes_and_another_does_not(built: Manifest
     assert files(tmp_path / "again") == files(built.root)
     stamps.build(tmp_path / "other", Sources(tree), birds=2, seed=1)
     assert files(tmp_path / "other") != files(built.root)
+
+
+def test_an_album_leaves_the_rest_as_it_is_and_shows_the_bird_in_every_other_photo(
+    built: Manifest, tree: Path, tmp_path: Path
+) -> None:
+    manifest = read_manifest(stamps.build(tmp_path, Sources(tree), birds=2, album=5))
+    pictures, before = files(tmp_path), files(built.root)
+    assert all(pictures[name] == data for name, data in before.items() if name != "manifest.json")
+    assert len(pictures) == len(before) + 2 * (5 + 3)
+    for concept, old in zip(manifest.concepts, built.concepts, strict=True):
+        assert replace(concept, album=()) == old
+        assert [item.mask is not None for item in concept.album] == [True, False, True, False, True]
+        seen = {item.sha256 for item in (*concept.shots, *concept.positives, *concept.negatives, *concept.pairs)}
+        assert not seen & {item.sha256 for item in concept.album}
 
 
 def test_look_alikes_share_the_picture_and_negatives_show_as_many(

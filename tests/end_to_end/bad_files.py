@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -174,7 +175,31 @@ def shots() -> Iterator[Bad]:
     )
 
 
-BAD_FILES = [*images(), *masks(), *annotations(), *shots()]
+def albums() -> Iterator[Bad]:
+    command = f"{PERSONALIZE} --album holiday"
+    rows = [
+        ("missing", nothing, 3, "holiday: there is no such file"),
+        ("empty", lambda: Path("holiday").mkdir(), 3, "holiday: no photo found here"),
+        ("of broken photos", lambda: write_broken(made("holiday"), "half.jpg"), 3, "half.jpg: no photo of the album"),
+        ("of shots only", lambda: shutil.copytree("album/images", "holiday"), 3, "holiday: every photo of the album"),
+        ("of 1001 photos", lambda: [touched(f"holiday/{n}.jpg") for n in range(1001)], 3, "album holds 1001 photos"),
+    ]
+    for what, make, code, says in rows:
+        yield Bad(f"album {what}", make, command, code, says)
+    yield Bad("album: the folder of the shots", nothing, f"{PERSONALIZE} --album album", 2, "album: --album is the")
+
+
+def made(folder: str) -> Path:
+    Path(folder).mkdir()
+    return Path(folder)
+
+
+def touched(path: str) -> None:
+    Path(path).parent.mkdir(exist_ok=True)
+    Path(path).write_bytes(b"x")
+
+
+BAD_FILES = [*images(), *masks(), *annotations(), *shots(), *albums()]
 
 
 def turned_square() -> None:
@@ -182,7 +207,18 @@ def turned_square() -> None:
     write_mask(Path("album/masks/1.png"), MASK[:, :24])
 
 
+def album_with_a_broken_photo() -> None:
+    write_photo(Path("holiday/1.png"))
+    write_broken(Path("holiday"), "half.jpg")
+
+
 ODD_FILES = [
+    Odd(
+        "album with a broken photo",
+        album_with_a_broken_photo,
+        f"{PERSONALIZE} --album holiday",
+        "holiday/half.jpg: the picture is broken",
+    ),
     Odd(
         "mask of half the photo's size",
         lambda: write_mask(Path("album/masks/1.png"), MASK[::2, ::2]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -18,11 +19,12 @@ from fakes.benchmark import METHODS, die, examine_but_die_first, job, sleep
 
 from ovss_personal.benchmarks.manifest import read_manifest
 from ovss_personal.cache import ProposalCache
-from ovss_personal.errors import OutputError, OvssWarning, ResourceError
+from ovss_personal.errors import OutputError, OvssWarning, ResourceError, UsageError
 from ovss_personal.evaluation import engines, runner
 from ovss_personal.evaluation.examiner import Examiner
 from ovss_personal.evaluation.results import RESULTS_FILE
 from ovss_personal.evaluation.runner import evaluate
+from ovss_personal.personal.concept import AlbumReport
 
 SCRIPT = """
 import sys
@@ -43,6 +45,29 @@ def test_results_say_how_well_each_method_does(tmp_path: Path) -> None:
     assert len(results) == 18 and all((r.positives, r.negatives, r.pairs) == (2, 2, 1) for r in results)
     best = next(r for r in results if (r.method, r.shots) == ("full+competitors", 2))
     assert best.iou > 0.7 and best.false_alarms == 0 and best.pairs_iou > 0.6
+
+
+def test_an_album_is_looked_at_only_by_a_method_that_learns_from_it(tmp_path: Path) -> None:
+    names = ("full+competitors", "full+competitors+album", "full+album")
+    examiner = job(tmp_path, names).examiner()
+    concept = examiner.manifest.concepts[0]
+    assert len(examiner.items(concept)) == 10 and set(concept.album) <= set(examiner.items(concept))
+    assert not set(concept.album) & set(job(tmp_path, names[:1]).examiner().items(concept))
+    results = {(r.concept, r.method, r.shots): r for r in evaluate(examiner)}
+    assert len(results) == 12
+    assert all(results["my red", name, 1].iou > 0.5 for name in names[:2])
+    learned = examiner.learn(concept, examiner.methods[1], 1, 0)
+    assert learned.report.album == AlbumReport(photos=3, used=2)
+    assert examiner.learn(concept, examiner.methods[0], 1, 0).report.album is None
+
+
+def test_a_benchmark_without_albums_is_told_at_once(tmp_path: Path) -> None:
+    work = job(tmp_path, ("full+album",))
+    content = json.loads(work.manifest.read_text("utf-8"))
+    content["concepts"][1]["album"] = []
+    work.manifest.write_text(json.dumps(content))
+    with pytest.raises(UsageError, match="the concept 'my blue' has none in the benchmark"):
+        work.examiner()
 
 
 @pytest.mark.parametrize("lines", [0, 1, 4, 9, 12])

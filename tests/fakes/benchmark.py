@@ -23,14 +23,15 @@ WORDS = ("green", "grey", "square")
 
 
 def write_benchmark(root: Path, colours: tuple[str, ...] = ("red", "blue"), shots: int = 2) -> Path:
-    """A concept for each colour: two positives, two negatives (squares of its partner), one pair. Returns its path."""
+    """A concept for each colour: two positives, two negatives (squares of its partner), one pair, and an album of two
+    photos with it and one without. Returns its path."""
     concepts = []
     for colour in colours:
         own = [_item(root, colour, f"{colour}{n}", n) for n in range(shots + 3)]
-        other = [_item(root, PARTNER[colour], f"not_{colour}{n}", 20 + n, there=False) for n in range(2)]
-        concepts.append(
-            ConceptSet(f"my {colour}", "square", tuple(own[:shots]), tuple(own[shots:-1]), tuple(other), (own[-1],))
-        )
+        other = [_item(root, PARTNER[colour], f"not_{colour}{n}", 20 + n, there=False) for n in range(3)]
+        album = (*(_item(root, colour, f"album_{colour}{n}", 40 + n) for n in range(2)), other.pop())
+        tests = (tuple(own[shots:-1]), tuple(other), (own[-1],))
+        concepts.append(ConceptSet(f"my {colour}", "square", tuple(own[:shots]), *tests, album))
     return write_manifest(Manifest("squares", WORDS, tuple(concepts), root))
 
 

@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from ovss_personal.config import FitConfig
 from ovss_personal.errors import ConceptError, OutputError, OvssWarning
 from ovss_personal.personal.adapter import CONFIG_KEYS
-from ovss_personal.personal.concept import Concept, FitReport, ShotReport
+from ovss_personal.personal.concept import AlbumReport, Concept, FitReport, ShotReport
 from ovss_personal.personal.head import PersonalHead
 
 FILES = ["README.md", "adapter_config.json", "adapter_model.safetensors"]
@@ -88,6 +88,17 @@ def test_a_concept_comes_back_and_its_bytes_do_not_change(concept: Concept, fold
     assert sorted(p.name for p in second.iterdir()) == FILES
     for name in FILES:
         assert (second / name).read_bytes() == (folder / name).read_bytes()
+
+
+def test_an_album_is_told_of_and_need_not_be(concept: Concept, tmp_path: Path) -> None:
+    report = replace(concept.report, album=AlbumReport(photos=12, used=5))
+    folder = replace(concept, report=report).save_pretrained(tmp_path / "with")
+    config = json.loads((folder / "adapter_config.json").read_text("utf-8"))
+    assert config["album"] == {"photos": 12, "used": 5}
+    assert Concept.from_pretrained(folder).report.album == AlbumReport(12, 5)
+    del config["album"]  # as older versions wrote it
+    (folder / "adapter_config.json").write_text(json.dumps(config), "utf-8")
+    assert Concept.from_pretrained(folder).report.album is None
 
 
 def test_the_config_holds_what_is_documented_and_no_path(concept: Concept, folder: Path) -> None:

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from ovss_personal.errors import InputError, OvssWarning
+from ovss_personal.groups import best_group_count
 from ovss_personal.pss.album import Photo
-from ovss_personal.pss.grouping import best_group_count, check_group_count, group_photos
+from ovss_personal.pss.grouping import check_group_count, group_photos
 
 
 def clouds(groups: int, each: int) -> tuple[list[Photo], np.ndarray]:
