@@ -29,7 +29,17 @@ if TYPE_CHECKING:
     from ovss_personal.personal.fit import FitShot, Progress
     from ovss_personal.personal.head import Contender, PersonalHead
 
-__all__ = ["demo_album", "demo_albums", "load_base", "load_shots", "personalize", "propose", "segment", "segment_many"]
+__all__ = [
+    "demo_album",
+    "demo_albums",
+    "load_base",
+    "load_shots",
+    "personalize",
+    "propose",
+    "segment",
+    "segment_many",
+    "segment_seen",
+]
 
 # The open words of every fit: what a concept learns not to be does not depend on what it is later used with.
 FIT_WORDS = "coco-stuff"
