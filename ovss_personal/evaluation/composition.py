@@ -128,7 +128,7 @@ def touching_parts(mask: BoolMask, owner: BoolMask) -> BoolMask:
     """Those connected parts of the mask (H, W) that come within a hundredth of the longer side of `owner` (H, W)."""
     from skimage.measure import label
 
-    parts = label(mask, connectivity=1)
+    parts = label(mask, connectivity=1)  # type: ignore[no-untyped-call]
     near = np.unique(parts[grow(owner, max(1, max(mask.shape) // 100)) & mask])
     return np.isin(parts, near[near > 0])
 
