@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test test-all clean
+.PHONY: demo test test-all notebooks clean
 
 demo: $(READY)
 	$(BIN)/ovss-personal demo
@@ -13,6 +13,9 @@ test: $(READY)
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
 
+notebooks: $(READY)
+	$(BIN)/python -m pytest -m slow tests/test_notebooks.py
+
 test-all: test
 	$(BIN)/python -m pytest -m slow
 
@@ -21,5 +24,5 @@ clean:
 
 $(READY): pyproject.toml setup.py constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install -c constraints.txt -e '.[san,odise,pss,bench,web,dev]'
+	$(BIN)/python -m pip install -c constraints.txt -e '.[san,odise,pss,bench,web,notebooks,dev]'
 	touch $@

@@ -28,7 +28,17 @@ if TYPE_CHECKING:
     from ovss_personal.personal.fit import FitShot, Progress
     from ovss_personal.personal.head import Contender, PersonalHead
 
-__all__ = ["demo_album", "demo_albums", "load_base", "load_shots", "personalize", "propose", "segment", "segment_many"]
+__all__ = [
+    "demo_album",
+    "demo_albums",
+    "load_base",
+    "load_shots",
+    "personalize",
+    "propose",
+    "segment",
+    "segment_many",
+    "segment_seen",
+]
 
 
 def propose(base: Base, image: RGBImage, cache: AnyCache | None = None) -> Proposals:

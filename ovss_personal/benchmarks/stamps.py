@@ -148,6 +148,32 @@ class Painter:
             mask = opaque if number == 0 else mask & ~opaque
         return image, mask
 
+    def touching(
+        self, rng: np.random.Generator, bird: str, other: str, thing: str
+    ) -> list[tuple[RGB, BoolMask, BoolMask]]:
+        """The bird beside another one, in both orders, and on the back of each the same small thing.
+
+        Returns pictures, each with where the thing on the bird is and where its equal on the other one is.
+        """
+        ground = self._ground(rng, TEST_BACKGROUNDS)
+        drawn = [
+            render(self.sources.cutout(name), random_look(rng, SIZE * rng.uniform(0.3, 0.45))) for name in (bird, other)
+        ]
+        small = render(self.sources.cutout(thing), random_look(rng, SIZE * rng.uniform(0.12, 0.2)))
+        y = rng.uniform(0.55, 0.65, 2) * SIZE
+        along = rng.uniform(-0.04, 0.04, 2) * SIZE
+        pictures = []
+        for places in ((0.27, 0.73), (0.73, 0.27)):
+            image = ground.copy()
+            stands = [paste(image, drawn[i], (places[i] * SIZE, y[i])) for i in range(2)]
+            masks = []
+            for i in range(2):
+                x = round(places[i] * SIZE + along[i])
+                back = np.flatnonzero(stands[i][:, x]).min(initial=round(y[i]))
+                masks.append(paste(image, small, (x, back - 0.3 * small.shape[0])))
+            pictures.append((image, masks[0], masks[1]))
+        return pictures
+
     def _ground(self, rng: np.random.Generator, backgrounds: tuple[str, ...]) -> RGB:
         return crop_background(rng, self.backgrounds[str(rng.choice(backgrounds))], SIZE)
 

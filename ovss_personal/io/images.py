@@ -215,7 +215,7 @@ def _opened(path: str | Path, error: type[InputError], stream: BinaryIO | None) 
         path = require_file(path, error)
     with _quiet_pillow():
         try:
-            heic = stream is None and _register_heic(Path(path))
+            heic = _register_heic(_head(path, stream))
             Image.init()
             formats = [name for name in _FORMATS if name in Image.OPEN]
             with Image.open(stream or path, formats=formats) as image:
@@ -243,10 +243,19 @@ def _quiet_pillow() -> Iterator[None]:
         yield
 
 
-def _register_heic(path: Path) -> bool:
-    """Whether the file is a HEIC picture; teaches Pillow to read those, where pillow-heif is installed."""
-    with open(path, "rb") as file:
-        head = file.read(12)
+def _head(path: str | Path, stream: BinaryIO | None) -> bytes:
+    """The first 12 bytes of the stream, which stays where it was, or of the file."""
+    if stream is None:
+        with open(path, "rb") as file:
+            return file.read(12)
+    place = stream.tell()
+    head = stream.read(12)
+    stream.seek(place)
+    return head
+
+
+def _register_heic(head: bytes) -> bool:
+    """Whether a file that begins so is a HEIC picture; teaches Pillow to read those, where pillow-heif is installed."""
     if head[4:8] != b"ftyp" or head[8:12] not in _HEIC_BRANDS:
         return False
     with contextlib.suppress(ImportError):

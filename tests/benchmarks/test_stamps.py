@@ -152,3 +152,17 @@ def test_shots_and_tests_share_no_background_and_no_training_stamp_is_used(
     assert not any("dishes" in name for name in sources.read)
     hashes = [item.sha256 for c in manifest.concepts for item in (*c.shots, *c.positives, *c.negatives, *c.pairs)]
     assert len(set(hashes)) == len(hashes)
+
+
+def test_the_same_small_thing_lies_on_both_birds(tree: Path) -> None:
+    painter = stamps.Painter(Sources(tree))
+    rng = np.random.default_rng(0)
+    names = ("animals/birds/owl", "animals/birds/robin", "food/fruit/apple")
+    first, second = painter.touching(rng, *names)
+    for image, mine, equal in (first, second):
+        assert image.shape == (64, 64, 3) and mine.sum() == equal.sum() > 20 and not (mine & equal).any()
+        assert np.abs(image[mine].mean(0) - image[equal].mean(0)).max() < 12  # but for what shines through the edges
+    columns = [np.nonzero(mask)[1].mean() for picture in (first, second) for mask in picture[1:]]
+    assert columns[0] < 32 < columns[1] and columns[2] > 32 > columns[3]
+    again = painter.touching(np.random.default_rng(0), *names)
+    assert all((a[0] == b[0]).all() for a, b in zip((first, second), again, strict=True))

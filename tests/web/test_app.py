@@ -6,15 +6,18 @@ import io
 import json
 import random
 import struct
+import sys
 import time
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 import pytest
+from corpus import HEIC_HEAD
 from fakes import FakeBase, photo
 from PIL import Image
 
@@ -224,6 +227,34 @@ def test_a_concept_goes_out_as_a_zip_and_comes_back_in_another_tab(client: TestC
     assert (labels[14:26, 10:22] == 2).all()
     # The first one of that name made room for the second.
     assert other.find(test["photo"], "tree", again["concept"]).status_code == 404
+
+
+def test_a_phone_s_heic_is_read_with_pillow_heif_and_else_told_what_it_is(
+    page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = photo("red", top=12, noise=3)
+    if find_spec("pillow_heif"):
+        import pillow_heif
+
+        phone = io.BytesIO()
+        # Stored on its side, as phones do.
+        pillow_heif.from_pillow(Image.fromarray(np.rot90(shown))).save(phone, quality=100, exif=orientation(6))
+        described = page.upload(phone.getvalue(), "phone.heic").json()
+        preview = page.client.get(page.at(f"photos/{described['photo']}/preview.jpg"))
+        assert described["size"] == [32, 32]
+        assert np.abs(png_of(preview)[14:20, 10:18].mean((0, 1)) - shown[14:20, 10:18].mean((0, 1))).max() < 12
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)  # as if it were not installed
+    monkeypatch.delitem(Image.OPEN, "HEIF", raising=False)
+    answer = page.upload(HEIC_HEAD, "phone.heic")
+    assert answer.status_code == 422
+    assert answer.json()["error"]["message"] == "phone.heic: this is a HEIC picture, which needs pillow-heif."
+    assert "pip install pillow-heif" in answer.json()["error"]["hint"]
+
+
+def orientation(value: int) -> bytes:
+    exif = Image.Exif()
+    exif[0x0112] = value
+    return exif.tobytes()
 
 
 def test_the_negative_mask_is_a_picture(page: Page) -> None:

@@ -104,8 +104,8 @@ export class Finding {
       const composed = word.composed && element("span", { className: "small", textContent: `as: ${word.composed}` });
       return element("tr", { className: word.concept ? "mine" : "" },
         element("td", {}, chip, word.word, composed),
-        element("td", { textContent: percent(word.area) }),
-        element("td", { textContent: word.score.toFixed(2) }));
+        element("td", { textContent: word.area ? percent(word.area) : "nowhere" }),
+        element("td", { textContent: word.area || word.concept ? word.score.toFixed(2) : "–" }));
     });
     $("legend").tBodies[0].replaceChildren(...rows);
     const verdicts = words.filter((word) => word.concept).map((word) => word.present

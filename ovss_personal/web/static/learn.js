@@ -93,7 +93,8 @@ export class Learning {
       const forget = element("button", { type: "button", className: "plain", textContent: "Forget" });
       forget.setAttribute("aria-label", `Forget ${concept.name}`);
       forget.onclick = () => this.forget(concept);
-      const learned = `a ${concept.class_name}, from ${concept.shots.length} photo(s)`;
+      const count = concept.shots.length;
+      const learned = `a ${concept.class_name}, from ${count} photo${count === 1 ? "" : "s"}`;
       return element("li", {},
         element("label", {}, use, " ", element("strong", { textContent: concept.name })),
         element("span", { className: "hint", textContent: learned }), forget);
@@ -142,9 +143,11 @@ function showQuality(concept) {
       ? element("span", { className: "small warn", textContent: "Does not fit the others: look at its mask." }) : null),
     element("td", { textContent: score(shot.iou) }),
     element("td", { textContent: score(shot.leave_one_out) })));
-  const head = ["Photo", "Found again (IoU)", "Found by the others (IoU)"]
+  const head = ["Photo", "Found again", "Found by what the others taught"]
     .map((textContent) => element("th", { textContent, scope: "col" }));
   $("quality").replaceChildren(
     element("p", { className: "status", textContent: `“${concept.name}” is learned.` }),
-    element("table", {}, element("thead", {}, element("tr", {}, ...head)), element("tbody", {}, ...rows)));
+    element("table", {}, element("thead", {}, element("tr", {}, ...head)), element("tbody", {}, ...rows)),
+    element("p", { className: "hint", textContent: "How well what is found covers what you marked (IoU): 1 is exactly, "
+      + "0 not at all. A photo far below the others usually has a mark in the wrong place." }));
 }
