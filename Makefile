@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test test-all notebooks clean
+.PHONY: demo test test-all clean
 
 demo: $(READY)
 	$(BIN)/ovss-personal demo
@@ -12,9 +12,6 @@ test: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
-
-notebooks: $(READY)
-	$(BIN)/python -m pytest -m slow tests/test_notebooks.py
 
 test-all: test
 	$(BIN)/python -m pytest -m slow

@@ -14,7 +14,6 @@ import pytest
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
 MAX_BYTES = 600_000
-LONG = ("03_tuning", "04_swap_the_base")  # half a minute each and more; `make notebooks`
 # Homes, temporary folders and drives: "/home/ann", "C:\\Users"; not the "</td>" of a table or "K = 1/2".
 OF_A_MACHINE = re.compile(r"(?<![\w.<])/(?:home|root|tmp|var|usr|opt|Users|work|mnt|private)/|\b[A-Z]:\\\\?\w")
 
@@ -49,11 +48,7 @@ def test_it_is_committed_with_its_outputs(path: Path) -> None:
     assert path.stat().st_size < MAX_BYTES
 
 
-@pytest.mark.parametrize(
-    "path",
-    [pytest.param(path, marks=pytest.mark.slow if path.stem in LONG else ()) for path in NOTEBOOKS],
-    ids=lambda path: path.stem,
-)
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_it_runs(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("nbclient", reason="the extra [notebooks] is not installed")
     pytest.importorskip("ipykernel", reason="the extra [notebooks] is not installed")

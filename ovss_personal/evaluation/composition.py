@@ -77,7 +77,7 @@ def measure(base: Base, sources: Sources, birds: int = 24, seed: int = 0) -> Ite
     names = sources.stamps("birds")
     for index, target in enumerate(sorted(np.random.default_rng([seed, 1]).permutation(names)[:birds].tolist())):
         shots = [_shot(*picture) for picture in _shots(painter, target, seed, index)]
-        concept = personalize(base, shots, concept=NAME, class_name="bird", report=False)
+        concept = personalize(base, shots, concept=NAME, class_name="bird")
         rng = np.random.default_rng([seed, 3, index])
         others = [name for name in names if name != target]
         result = BirdResult({way: Found() for way in (PLAIN, PHRASE, BESIDE, NEAR)})
