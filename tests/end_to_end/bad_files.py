@@ -208,7 +208,7 @@ def turned_square() -> None:
 
 
 def album_with_a_broken_photo() -> None:
-    write_photo(Path("holiday/1.png"))
+    write_photo(Path("holiday/1.png"), PHOTO[:, ::-1])
     write_broken(Path("holiday"), "half.jpg")
 
 
