@@ -122,7 +122,7 @@ class Lesson:
         for shot, is_odd in zip(self._shots, odd, strict=True):
             if is_odd:
                 warnings.warn(
-                    f"the shot {shot.name} does not fit the others; look at its mask with 'inspect', or leave it out.",
+                    f"the shot {shot.name} does not fit the others; look at its mask, or leave it out.",
                     OvssWarning,
                     stacklevel=3,
                 )
