@@ -66,8 +66,10 @@ def balls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     ("base", "name", "methods"),
-    [(odise, "odise_tiny", ["text", "full", "knn"]), (san, "tiny_san", ["text", "full", "full+competitors", "knn"])],
-    ids=["odise", "san"],
+    [
+        pytest.param(odise, "odise_tiny", ["text", "full", "knn"], marks=pytest.mark.slow, id="odise"),  # 40 s
+        pytest.param(san, "tiny_san", ["text", "full", "full+competitors", "knn"], id="san"),
+    ],
 )
 def test_an_experiment_ends_in_its_table_and_the_cache_changes_nothing(
     base: Callable[[pytest.MonkeyPatch], str], name: str, methods: list[str], monkeypatch: pytest.MonkeyPatch
