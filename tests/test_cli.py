@@ -245,7 +245,7 @@ def test_personalize_says_what_an_album_gave(api: FakeApi) -> None:
     arguments = ("personalize", "--concept", "my bird", "--images", "x", "--album", "holiday")
     lines = run(*arguments).stdout.splitlines()
     assert api.calls["personalize"]["album"] == Path("holiday")
-    assert "my bird is in 4 of the 10 photos of holiday, and was learned from them as well" in lines
+    assert "my bird was taken to be in 4 of the 10 photos of holiday, and learned from there as well" in lines
     facts = json.loads(run(*arguments, "--overwrite", "--json").stdout)
     assert facts["album"] == {"photos": 10, "used": 4}
     assert json.loads(run(*arguments[:-2], "--overwrite", "--json").stdout)["album"] is None

@@ -144,7 +144,7 @@ def personalize(
     print_shots(learned)
     if learned.report.album:
         looked, used = learned.report.album.photos, learned.report.album.used
-        print(f"\n{learned.name} is in {used} of the {looked} photos of {album}, and was learned from them as well")
+        print(f"\n{learned.name} was taken to be in {used} of the {looked} photos of {album}, and learned from there as well")
     print(f"\nsaved to {folder}")
     if address is not None:
         print(f"uploaded to {address}")
