@@ -144,7 +144,8 @@ def personalize(
     print_shots(learned)
     if learned.report.album:
         looked, used = learned.report.album.photos, learned.report.album.used
-        print(f"\n{learned.name} was taken to be in {used} of the {looked} photos of {album}, and learned from there as well")
+        seen_in = f"{used} of the {looked} photos of {album}"
+        print(f"\n{learned.name} was taken to be in {seen_in}, and learned from there as well")
     print(f"\nsaved to {folder}")
     if address is not None:
         print(f"uploaded to {address}")
