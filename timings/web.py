@@ -125,7 +125,7 @@ def main() -> None:
     report: dict[str, Any] = {
         "tabs": options.tabs,
         "failed": failures,
-        "found where it is": sum(ok for _, _, ok in done),
+        "found in both photos": sum(ok for _, _, ok in done),
         "a tab alone, s": round(alone[0], 2),
         "all tabs, s": round(whole, 2),
     }
