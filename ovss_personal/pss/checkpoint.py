@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ovss_personal.bases.checkpoint import read_checkpoint
 from ovss_personal.errors import WeightsError
 from ovss_personal.io.files import atomic_write
 from ovss_personal.pss.network import OFFICIAL, Backbone, NetworkConfig, Segmenter
@@ -101,17 +102,10 @@ def _config(path: Path, metadata: Mapping[str, str]) -> NetworkConfig:
 
 def _official(path: Path) -> dict[str, Tensor]:
     """The state dict of a `.pth`, without the prefix of its data-parallel wrapper."""
-    from pickle import UnpicklingError
-
-    try:
-        state: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise WeightsError("there is no such checkpoint.", path=path, hint="Check the spelling.") from None
-    except (OSError, EOFError, RuntimeError, ValueError, UnpicklingError) as error:
-        raise WeightsError(f"the checkpoint cannot be read: {str(error).splitlines()[0]}.", path=path) from error
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise WeightsError("expected a state dict, a mapping from names to tensors.", path=path)
-    return {str(name).removeprefix("module."): value for name, value in state.items()}
+    if not path.is_file():
+        raise WeightsError("there is no such checkpoint.", path=path, hint="Check the spelling.")
+    state = read_checkpoint(path)
+    return {name.removeprefix("module."): value for name, value in state.items()}
 
 
 def _load_strictly(network: Segmenter, tensors: Mapping[str, Tensor], path: Path) -> None:
