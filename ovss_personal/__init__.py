@@ -19,11 +19,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ovss_personal.api import load_base, load_shots, personalize, segment
     from ovss_personal.config import FitConfig
+    from ovss_personal.engine.api import load_base, load_shots, personalize, segment
     from ovss_personal.errors import OvssError
-    from ovss_personal.personal.concept import Concept
-    from ovss_personal.structures import Proposals, Segmentation, Shot
+    from ovss_personal.painting.segmentation import Segmentation
+    from ovss_personal.store.concept import Concept
+    from ovss_personal.structures import Proposals, Shot
 
 __version__ = "0.1.0"
 
@@ -42,16 +43,16 @@ __all__ = [
 ]
 
 _HOME = {
-    "Concept": "ovss_personal.personal.concept",
+    "Concept": "ovss_personal.store.concept",
     "FitConfig": "ovss_personal.config",
     "OvssError": "ovss_personal.errors",
     "Proposals": "ovss_personal.structures",
-    "Segmentation": "ovss_personal.structures",
+    "Segmentation": "ovss_personal.painting.segmentation",
     "Shot": "ovss_personal.structures",
-    "load_base": "ovss_personal.api",
-    "load_shots": "ovss_personal.api",
-    "personalize": "ovss_personal.api",
-    "segment": "ovss_personal.api",
+    "load_base": "ovss_personal.engine.api",
+    "load_shots": "ovss_personal.engine.api",
+    "personalize": "ovss_personal.engine.api",
+    "segment": "ovss_personal.engine.api",
 }
 
 

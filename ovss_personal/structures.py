@@ -1,25 +1,23 @@
-"""The records that every part of the program speaks: shots, proposals, segmentations.
+"""The records that every part of the program speaks: shots, and what a base saw and is.
 
-Imports nothing of the program but `errors` and `overlay`; torch only for type checkers, so that reading a
-shot or drawing a picture costs no torch import.
+Imports nothing of the program; torch only for type checkers, so that reading a shot costs no torch import.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
     from torch import Tensor
 
+Progress = Callable[[int, int, str], None]  # called with what is done, of how many, and the stage
 BoolMask = npt.NDArray[np.bool_]  # (H, W)
 RGBImage = npt.NDArray[np.uint8]  # (H, W, 3)
-LabelMap = npt.NDArray[np.int32]  # (H, W), an index into words
 
 
 @dataclass(frozen=True)
@@ -114,73 +112,3 @@ class BaseTraits:
     def among_competitors(self) -> BaseTraits:
         """The traits as they are for a concept that is scored against hidden competitors."""
         return self if self.competitor_scale is None else replace(self, logit_scale=self.competitor_scale)
-
-
-@dataclass(frozen=True)
-class Segmentation:
-    """A label for every pixel of one image, at the image's own size.
-
-    Attributes:
-        labels: (H, W) int32, an index into `words`.
-        words: the vocabulary in the user's order, then the base's own extra word (`other`), then the concepts.
-        scores: per word, the largest share it has of any pixel, in [0, 1].
-        concepts: those of `words` that are personal.
-        image: (H, W, 3) uint8, what was segmented.
-    """
-
-    labels: LabelMap
-    words: tuple[str, ...]
-    scores: tuple[float, ...]
-    concepts: tuple[str, ...]
-    image: RGBImage
-
-    def _index(self, word: str) -> int:
-        try:
-            return self.words.index(word)
-        except ValueError:
-            from ovss_personal.errors import VocabularyError
-
-            raise VocabularyError(
-                f"'{word}' is not among the words of this segmentation: {', '.join(self.words)}."
-            ) from None
-
-    def mask(self, word: str) -> BoolMask:
-        """(H, W) bool, true where the label is `word`. Raises VocabularyError if it is not a word here."""
-        return np.asarray(self.labels == self._index(word))
-
-    def area(self, word: str) -> float:
-        """Share of the image's pixels labelled `word`, in [0, 1]."""
-        return float(self.mask(word).mean())
-
-    def score(self, word: str) -> float:
-        """The largest share that `word` has of any pixel, in [0, 1]."""
-        return self.scores[self._index(word)]
-
-    def present(self, word: str, min_area: float = 0.001) -> bool:
-        """Whether at least `min_area` of the image is labelled `word`."""
-        return self.area(word) >= min_area
-
-    def to_coco(self) -> list[dict[str, Any]]:
-        """One COCO annotation (compressed RLE, `category` by name) for every word that has a pixel."""
-        from pycocotools import mask as coco_mask
-
-        annotations = []
-        for index in np.unique(self.labels):
-            word = self.words[int(index)]
-            rle = coco_mask.encode(np.asfortranarray(self.mask(word).astype(np.uint8)))
-            annotations.append(
-                {
-                    "category": word,
-                    "segmentation": {"size": list(rle["size"]), "counts": rle["counts"].decode("ascii")},
-                    "area": int(coco_mask.area(rle)),
-                    "bbox": [float(v) for v in coco_mask.toBbox(rle)],
-                    "score": self.score(word),
-                }
-            )
-        return annotations
-
-    def overlay(self, opacity: float = 0.55) -> Image:
-        """The image with every label in its colour, concepts outlined, and a legend (RGB picture)."""
-        from ovss_personal.overlay import draw_overlay
-
-        return draw_overlay(self.image, self.labels, self.words, concepts=self.concepts, opacity=opacity)

@@ -20,8 +20,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-import ovss_personal
-from ovss_personal.cache import ProposalCache
+import ovss_personal.engine
 from ovss_personal.cli import app, personalize_app
 from ovss_personal.cli.personalize import default_class_name
 from ovss_personal.cli.shell import note
@@ -36,8 +35,9 @@ from ovss_personal.errors import (
     VocabularyError,
     WeightsError,
 )
-from ovss_personal.personal.concept import AlbumReport
-from ovss_personal.structures import Segmentation
+from ovss_personal.painting.segmentation import Segmentation
+from ovss_personal.store.cache import ProposalCache
+from ovss_personal.store.concept import AlbumReport
 
 
 @dataclass(frozen=True)
@@ -147,9 +147,9 @@ def install(monkeypatch: pytest.MonkeyPatch, name: str, **members: Any) -> None:
 @pytest.fixture(autouse=True)
 def api(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeApi:
     fake = FakeApi()
-    monkeypatch.setitem(sys.modules, "ovss_personal.api", fake)  # type: ignore[arg-type]
-    monkeypatch.setattr(ovss_personal, "api", fake, raising=False)
-    install(monkeypatch, "personal.concept", Concept=FakeConcept)
+    monkeypatch.setitem(sys.modules, "ovss_personal.engine.api", fake)  # type: ignore[arg-type]
+    monkeypatch.setattr(ovss_personal.engine, "api", fake, raising=False)
+    install(monkeypatch, "store.concept", Concept=FakeConcept)
     monkeypatch.chdir(tmp_path)
     return fake
 

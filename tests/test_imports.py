@@ -16,18 +16,18 @@ PACKAGE = Path(ovss_personal.__file__).parent
 
 # From what the user meets down to what knows nothing; a module imports from its own row or one below.
 LAYERS = [
-    {"cli"},
+    {"cli", "training"},
     {"web"},
     {"evaluation", "benchmarks", "pss"},
-    {"api"},
-    {"learning"},
-    {"personal", "bases", "composites"},
-    {"io", "cache", "vocabulary", "groups"},
-    {"label_map", "tiles", "grid"},
+    {"engine"},
+    {"bases", "store"},
+    {"personal"},
+    {"io"},
+    {"painting"},
     {"structures"},
-    {"overlay", "config", "errors"},
+    {"config", "errors"},
 ]
-STRANGERS = [{"personal", "bases"}, {"pss", "personal"}, {"pss", "evaluation"}]
+STRANGERS = [{"personal", "bases"}, {"pss", "personal"}, {"pss", "evaluation"}, {"personal", "io"}, {"cli", "training"}]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 
 

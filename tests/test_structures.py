@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ovss_personal.errors import VocabularyError
-from ovss_personal.structures import Segmentation
+from ovss_personal.painting.segmentation import Segmentation
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import torch
 from measure import Clock
 
 import ovss_personal as op
-from ovss_personal.api import demo_album, propose
+from ovss_personal.engine.api import demo_album, propose
 from ovss_personal.io.images import load_image
 
 ITERATIONS = 200

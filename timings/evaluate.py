@@ -18,11 +18,11 @@ from pathlib import Path
 import ovss_personal as op
 from ovss_personal.bases.base import Base
 from ovss_personal.benchmarks.manifest import Manifest, read_manifest
-from ovss_personal.cache import ProposalCache
 from ovss_personal.evaluation.examiner import Examiner
 from ovss_personal.evaluation.methods import known_methods
 from ovss_personal.evaluation.runner import evaluate
-from ovss_personal.vocabulary import named_words
+from ovss_personal.io.vocabulary import named_words
+from ovss_personal.store.cache import ProposalCache
 
 SEVEN = ("text", "visual", "prompt", "prompt+visual", "prompt+negative", "full", "full+competitors")
 

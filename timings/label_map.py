@@ -21,9 +21,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from ovss_personal.grid import mask_rows
-from ovss_personal.label_map import STEP_BYTES, ScoredProposals, decide, label_map, shares
-from ovss_personal.structures import Canvas, Segmentation
+from ovss_personal.painting.grid import mask_rows
+from ovss_personal.painting.label_map import STEP_BYTES, ScoredProposals, decide, label_map, shares
+from ovss_personal.painting.segmentation import Segmentation
+from ovss_personal.structures import Canvas
 
 SIZE = (1536, 2048)
 STRIDE = 16

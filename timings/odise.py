@@ -22,16 +22,16 @@ from measure import Clock, square
 from PIL import Image
 
 import ovss_personal as op
-from ovss_personal.api import FIT_WORDS, demo_album
 from ovss_personal.bases.odise.base import OdiseTiny
 from ovss_personal.bases.odise.clip_branch import visible_patches
 from ovss_personal.bases.odise.network import pad, resized_size
 from ovss_personal.bases.odise.pyramid import STRIDES, window_pyramid, windows
 from ovss_personal.bases.odise.sizes import FULL
-from ovss_personal.cache import ProposalCache
 from ovss_personal.config import BaseConfig
+from ovss_personal.engine.api import FIT_WORDS, demo_album
+from ovss_personal.io.vocabulary import named_words
+from ovss_personal.store.cache import ProposalCache
 from ovss_personal.structures import RGBImage, Shot
-from ovss_personal.vocabulary import named_words
 
 SIDE = 512
 

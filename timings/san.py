@@ -22,10 +22,10 @@ import torch
 from measure import Clock, square
 
 import ovss_personal as op
-from ovss_personal.api import demo_album
 from ovss_personal.bases.san.base import SanBase
 from ovss_personal.bases.san.network import canvas_of, preprocess
 from ovss_personal.config import FitConfig
+from ovss_personal.engine.api import demo_album
 from ovss_personal.structures import Shot
 
 ROOT = Path(__file__).parents[1]
@@ -65,8 +65,8 @@ def parts(base: SanBase, shot: Shot) -> dict[str, float]:
 
 
 def paint(base: SanBase, proposals: Any, shot: Shot) -> None:
-    from ovss_personal.api import scored_proposals
-    from ovss_personal.label_map import label_map
+    from ovss_personal.engine.api import scored_proposals
+    from ovss_personal.painting.label_map import label_map
 
     label_map(scored_proposals(base, proposals, WORDS, []), proposals.canvas, shot.image, WORDS)
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ovss_personal.errors import WeightsError
-from ovss_personal.io.files import write_errors
+from ovss_personal.store.files import write_errors
 
 
 class HubFile(NamedTuple):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ovss_personal.bases.checkpoint import Manifest, read_manifest
-from ovss_personal.cache import default_folder
+from ovss_personal.store.cache import default_folder
 
 
 @dataclass(frozen=True)

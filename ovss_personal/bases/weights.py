@@ -23,7 +23,8 @@ from ovss_personal.bases import hub
 from ovss_personal.bases.checkpoint import read_checkpoint, write_safetensors
 from ovss_personal.bases.published import WEIGHTS, WeightSpec
 from ovss_personal.errors import OutputError, OvssWarning, WeightsError
-from ovss_personal.io.files import atomic_folder, atomic_write, locked, sha256_file
+from ovss_personal.io.files import sha256_file
+from ovss_personal.store.files import atomic_folder, atomic_write, locked
 
 if TYPE_CHECKING:
     from torch import Tensor

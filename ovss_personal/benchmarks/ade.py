@@ -20,8 +20,9 @@ from ovss_personal.benchmarks.choice import SHOTS, class_lines, listed, raw_path
 from ovss_personal.benchmarks.manifest import ConceptSet, Item, Manifest, write_manifest
 from ovss_personal.benchmarks.pictures import VOID, TrainIds, check_size, read_labels, save_labels, save_mask
 from ovss_personal.errors import InputError, MaskError
-from ovss_personal.io.files import safe_name, sha256_file
+from ovss_personal.io.files import sha256_file
 from ovss_personal.io.images import decode, load_image
+from ovss_personal.store.files import safe_name
 
 _PREPARED, _FULL = "annotations_detectron2", "images/ADE"
 

@@ -9,7 +9,7 @@ from tqdm import tqdm
 from ovss_personal.benchmarks.choice import SHOTS, absent, drawn, listed, raw_item, rng_of, shots_and_tests
 from ovss_personal.benchmarks.manifest import ConceptSet, Item, Manifest, write_manifest
 from ovss_personal.errors import InputError
-from ovss_personal.vocabulary import named_words
+from ovss_personal.io.vocabulary import named_words
 
 _TABLES = ("classes.txt", "images.txt", "image_class_labels.txt")
 

@@ -10,7 +10,7 @@ import numpy as np
 from ovss_personal.benchmarks.manifest import ConceptSet, Item, Manifest
 from ovss_personal.benchmarks.pictures import VOID, TrainIds, save_labels
 from ovss_personal.errors import UsageError
-from ovss_personal.io.files import safe_name
+from ovss_personal.store.files import safe_name
 
 SHOT_COUNTS = (1, 3, 5)
 BACKGROUND = "background"

@@ -24,7 +24,7 @@ from ovss_personal.errors import InputError, OvssWarning
 from ovss_personal.io.files import sha256_file
 from ovss_personal.io.images import load_image
 from ovss_personal.io.mask_checks import nearest
-from ovss_personal.vocabulary import named_words
+from ovss_personal.io.vocabulary import named_words
 
 PHOTOS = 10  # of every class
 _INSIDE = ("", "fewshot_data", "fewshot_data/fewshot_data")

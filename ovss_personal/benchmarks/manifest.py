@@ -17,9 +17,11 @@ import numpy as np
 
 from ovss_personal.benchmarks.pictures import VOID, read_labels, read_mask
 from ovss_personal.errors import ConfigError, InputError, MaskError
-from ovss_personal.io.files import atomic_write, sha256_file
+from ovss_personal.io.files import sha256_file
 from ovss_personal.io.images import load_image
-from ovss_personal.structures import BoolMask, LabelMap, RGBImage, Shot
+from ovss_personal.painting.segmentation import LabelMap
+from ovss_personal.store.files import atomic_write
+from ovss_personal.structures import BoolMask, RGBImage, Shot
 
 FORMAT_VERSION = 1
 DATA = "data:"

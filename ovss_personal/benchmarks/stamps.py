@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from ovss_personal.benchmarks.composites.paste import BoolMask, crop_background, paste, random_look, render
+from ovss_personal.benchmarks.composites.sources import RGB, SHOT_BACKGROUNDS, STAMPS, TEST_BACKGROUNDS, Sources
 from ovss_personal.benchmarks.manifest import ConceptSet, Item, Manifest, write_manifest
 from ovss_personal.benchmarks.pictures import save_mask, save_photo
-from ovss_personal.composites.paste import BoolMask, crop_background, paste, random_look, render
-from ovss_personal.composites.sources import RGB, SHOT_BACKGROUNDS, STAMPS, TEST_BACKGROUNDS, Sources
 from ovss_personal.errors import InputError
 from ovss_personal.io.files import sha256_file
 

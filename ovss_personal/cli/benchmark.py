@@ -84,7 +84,7 @@ def build_folder(
 ) -> None:
     """Make a benchmark of your own photos."""
     from ovss_personal.benchmarks.folder import build
-    from ovss_personal.vocabulary import check_concepts, check_word, resolve_words
+    from ovss_personal.io.vocabulary import check_concepts, check_word, resolve_words
 
     name, kind = check_word(concept, "the concept"), check_word(class_name, "the class name")
     among = resolve_words(words)
@@ -115,8 +115,8 @@ def build_stamps(
     debug: DebugFlag = False,
 ) -> None:
     """Make "my bird" among other birds, from photographic cut-outs on photographs."""
+    from ovss_personal.benchmarks.composites.sources import Sources, fetch
     from ovss_personal.benchmarks.stamps import build
-    from ovss_personal.composites.sources import Sources, fetch
 
     _check_new(out, overwrite)
     sources = fetch() if stamps is None else Sources(stamps)
@@ -125,7 +125,7 @@ def build_stamps(
 
 def _make(build: Callable[[Path], Path], out: Path, overwrite: bool, as_json: bool) -> None:
     """Build whole or not at all, one process at a time, and say where it is."""
-    from ovss_personal.io.files import atomic_folder, locked
+    from ovss_personal.store.files import atomic_folder, locked
 
     _check_new(out, overwrite)
     with locked(out), atomic_folder(out, overwrite, owned_by=MANIFEST) as folder:
@@ -155,8 +155,8 @@ def show(
     import io
 
     from ovss_personal.benchmarks.manifest import KINDS, read_manifest
-    from ovss_personal.io.files import atomic_write
-    from ovss_personal.overlay import contact_sheet, shrunk
+    from ovss_personal.painting.overlay import contact_sheet, shrunk
+    from ovss_personal.store.files import atomic_write
 
     if out.exists() and not overwrite:
         raise OutputError("the output exists.", path=out, hint="Pass --overwrite or choose another --out.")

@@ -16,7 +16,7 @@ def register(app: typer.Typer) -> None:
 
 def info(*, as_json: JsonFlag = False, debug: DebugFlag = False) -> None:
     """Say where the cache is and how much it holds."""
-    from ovss_personal.cache import ProposalCache
+    from ovss_personal.store.cache import ProposalCache
 
     cache = ProposalCache()
     entries, size = cache.info()
@@ -28,7 +28,7 @@ def info(*, as_json: JsonFlag = False, debug: DebugFlag = False) -> None:
 
 def clear(*, as_json: JsonFlag = False, debug: DebugFlag = False) -> None:
     """Remove what bases saw in photos and made of words. Weights stay."""
-    from ovss_personal.cache import ProposalCache, clear_words
+    from ovss_personal.store.cache import ProposalCache, clear_words
 
     cache = ProposalCache()
     (entries, size), (files, more) = cache.clear(), clear_words()

@@ -26,7 +26,7 @@ def list_concepts(
     debug: DebugFlag = False,
 ) -> None:
     """List the concepts in a folder, and those that cannot be loaded."""
-    from ovss_personal.personal.concept import Concept
+    from ovss_personal.store.concept import Concept
 
     rows: list[dict[str, Any]] = []
     for config in sorted(folder.glob("*/adapter_config.json")):
@@ -54,7 +54,7 @@ def show(
     debug: DebugFlag = False,
 ) -> None:
     """Show what is known of one concept: its base, its settings, how well it finds its shots."""
-    from ovss_personal.personal.concept import Concept
+    from ovss_personal.store.concept import Concept
 
     concept = Concept.from_pretrained(folder)
     facts = summary(concept)

@@ -25,8 +25,8 @@ def demo(
     """Learn from the demo albums and segment what was kept back."""
     from dataclasses import asdict
 
-    from ovss_personal.cache import ProposalCache
     from ovss_personal.evaluation.demo import run_demo
+    from ovss_personal.store.cache import ProposalCache
 
     results = run_demo(album, out, base, note, ProposalCache())
     if as_json:

@@ -98,7 +98,7 @@ def _device() -> Finding:
 
 
 def _base() -> Finding:
-    from ovss_personal import api
+    from ovss_personal.engine import api
     from ovss_personal.errors import OvssError
 
     try:
@@ -141,16 +141,16 @@ def _weights() -> list[Finding]:
 
 
 def _demo() -> Finding:
-    from ovss_personal import api
+    from ovss_personal.engine import api
 
     albums = sorted(api.demo_albums())
     return Finding("demo albums", bool(albums), ", ".join(albums) or "none", None if albums else _REINSTALL)
 
 
 def _cache() -> Finding:
-    from ovss_personal.cache import default_folder
     from ovss_personal.errors import OvssError
-    from ovss_personal.io.files import atomic_write
+    from ovss_personal.store.cache import default_folder
+    from ovss_personal.store.files import atomic_write
 
     probe = default_folder() / "doctor.probe"
     try:
@@ -164,7 +164,7 @@ def _cache() -> Finding:
 def _disk() -> Finding:
     import shutil
 
-    from ovss_personal.cache import default_folder
+    from ovss_personal.store.cache import default_folder
 
     folder = default_folder()
     while not folder.exists():

@@ -75,13 +75,13 @@ def evaluate(
     import tempfile
     from dataclasses import asdict
 
-    from ovss_personal import api
     from ovss_personal.benchmarks.manifest import read_manifest
-    from ovss_personal.cache import ProposalCache
+    from ovss_personal.engine import api
     from ovss_personal.evaluation import engines, report, runner
     from ovss_personal.evaluation.examiner import Examiner, Job
     from ovss_personal.evaluation.experiment import overridden
     from ovss_personal.evaluation.proposals import base_quality
+    from ovss_personal.store.cache import ProposalCache
 
     if sheets and not out:
         raise UsageError("--sheets needs --out, the folder to draw in.")

@@ -45,9 +45,9 @@ def inspect(
     """Draw what is understood of photos and masks, before learning."""
     import io
 
-    from ovss_personal.io.files import atomic_write
     from ovss_personal.io.shots import find_pairs, load_pair
-    from ovss_personal.overlay import contact_sheet, shrunk
+    from ovss_personal.painting.overlay import contact_sheet, shrunk
+    from ovss_personal.store.files import atomic_write
 
     if out.exists() and not overwrite:
         raise OutputError("the output exists.", path=out, hint="Pass --overwrite or choose another --out.")
@@ -87,7 +87,7 @@ def _photo_or_blank(path: Path) -> RGBImage:
     import numpy as np
 
     from ovss_personal.io.images import load_image
-    from ovss_personal.overlay import shrunk
+    from ovss_personal.painting.overlay import shrunk
 
     try:
         return shrunk(load_image(path), None, 2 * _TILE)[0]

@@ -35,7 +35,7 @@ from ovss_personal.config import Competitors, FitConfig
 from ovss_personal.errors import InputError, OutputError, UsageError
 
 if TYPE_CHECKING:
-    from ovss_personal.personal.concept import Concept
+    from ovss_personal.store.concept import Concept
 
 _ARTICLES = ("my ", "our ", "the ")
 
@@ -85,9 +85,9 @@ def personalize(
     debug: DebugFlag = False,
 ) -> None:
     """Learn a concept from one to five photos with a mask."""
-    from ovss_personal import api
-    from ovss_personal.cache import ProposalCache
-    from ovss_personal.io.files import locked, safe_name
+    from ovss_personal.engine import api
+    from ovss_personal.store.cache import ProposalCache
+    from ovss_personal.store.files import locked, safe_name
 
     folder = Path("concepts", safe_name(concept)) if out is None else out
     if folder.exists() and not overwrite:
@@ -198,8 +198,8 @@ def print_shots(concept: Concept) -> None:
 
 def _shots_of(concept: str) -> Path:
     """Where the shots are when the user does not say: ./my_bird/, or the demo album of that name."""
-    from ovss_personal import api
-    from ovss_personal.io.files import safe_name
+    from ovss_personal.engine import api
+    from ovss_personal.store.files import safe_name
 
     folder = Path(safe_name(concept))
     if folder.is_dir():

@@ -59,10 +59,10 @@ def group(
     debug: DebugFlag = False,
 ) -> None:
     """Find the photos that look alike; writes train_cluster<GROUPS>.txt into the album, or beside --list."""
-    from ovss_personal.cache import ProposalCache
-    from ovss_personal.groups import best_group_count
+    from ovss_personal.engine.groups import best_group_count
     from ovss_personal.pss.album import album_photos, read_list, write_list
     from ovss_personal.pss.grouping import check_group_count, group_photos, photo_features
+    from ovss_personal.store.cache import ProposalCache
 
     wanted = None if groups == "auto" else _count(groups)
     photos = read_list(photo_list, album) if photo_list else album_photos(album)
@@ -111,12 +111,12 @@ def segment(
     """Label every pixel of an album's photos with VOC's classes, each photo in its group's context."""
     import io
 
-    from ovss_personal.io.files import atomic_write, locked
     from ovss_personal.io.images import load_image
-    from ovss_personal.overlay import draw_overlay, index_png
+    from ovss_personal.painting.overlay import draw_overlay, index_png
     from ovss_personal.pss.album import grouped_photos
     from ovss_personal.pss.classes import CLASSES
     from ovss_personal.pss.evaluate import logits_of, predict_album
+    from ovss_personal.store.files import atomic_write, locked
 
     if not overwrite and out.exists() and any(out.iterdir()):
         raise OutputError("the output exists.", path=out, hint="Pass --overwrite or choose another --out.")
@@ -153,9 +153,9 @@ def synth(
     debug: DebugFlag = False,
 ) -> None:
     """Make a labelled source and one made-up user's album, from cut-outs on photographs."""
-    from ovss_personal.composites.sources import Sources, fetch
-    from ovss_personal.io.files import locked
+    from ovss_personal.benchmarks.composites.sources import Sources, fetch
     from ovss_personal.pss.synth import ALBUM, build
+    from ovss_personal.store.files import locked
 
     require_free(out / ALBUM, overwrite)
     sources = fetch() if stamps is None else Sources(stamps)

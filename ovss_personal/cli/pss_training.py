@@ -127,11 +127,11 @@ def evaluate(
     """Score a network on albums: FIoU and MIoU as the published code has them, and cleaned up, in percent."""
     import json
 
-    from ovss_personal.io.files import atomic_write
     from ovss_personal.pss.album import annotated, grouped_photos
     from ovss_personal.pss.checkpoint import training_of
     from ovss_personal.pss.evaluate import evaluate_album, logits_of
     from ovss_personal.pss.tables import Result, user_row, user_table
+    from ovss_personal.store.files import atomic_write
 
     if len(weights) not in (1, len(albums)):
         raise UsageError(

@@ -32,8 +32,8 @@ from ovss_personal.cli.shell import (
 from ovss_personal.errors import ImageError, OutputError, UsageError
 
 if TYPE_CHECKING:
-    from ovss_personal.personal.concept import Concept
-    from ovss_personal.structures import Segmentation
+    from ovss_personal.painting.segmentation import Segmentation
+    from ovss_personal.store.concept import Concept
 
 
 def register(app: typer.Typer) -> None:
@@ -78,11 +78,11 @@ def segment(
     is reported, the others are done, and the exit code is 3. A word that contains a concept, as in "hat on my dog",
     is composed of what was learned and the rest; result.json says how.
     """
-    from ovss_personal import api
-    from ovss_personal.cache import ProposalCache
-    from ovss_personal.io.files import atomic_write, locked
+    from ovss_personal.engine import api
     from ovss_personal.io.images import find_images
-    from ovss_personal.vocabulary import check_concepts
+    from ovss_personal.io.vocabulary import check_concepts
+    from ovss_personal.store.cache import ProposalCache
+    from ovss_personal.store.files import atomic_write, locked
 
     sources = find_images(photos)
     concepts = _load_concepts(concept or [], name or [])
@@ -148,7 +148,7 @@ def segment(
 
 def _load_concepts(folders: Sequence[Path], names: Sequence[str]) -> list[Concept]:
     """The concepts under the names that the user chose for them."""
-    from ovss_personal.personal.concept import Concept
+    from ovss_personal.store.concept import Concept
 
     if names and len(names) != len(folders):
         raise UsageError(
@@ -161,7 +161,7 @@ def _load_concepts(folders: Sequence[Path], names: Sequence[str]) -> list[Concep
 
 def _vocabulary(words: str | None, concepts: Sequence[Concept]) -> tuple[str, ...]:
     """The words that the user chose, or else the class names of the concepts."""
-    from ovss_personal.vocabulary import resolve_words
+    from ovss_personal.io.vocabulary import resolve_words
 
     if words is not None:
         vocabulary = resolve_words(words)
@@ -189,7 +189,7 @@ class _Files(NamedTuple):
 
 def _plan(sources: Sequence[Path], concepts: Sequence[str], out: Path) -> list[_Files]:
     """The files of each photo; no two photos or concepts share one, whatever their names."""
-    from ovss_personal.io.files import safe_name
+    from ovss_personal.store.files import safe_name
 
     suffixes = ["labels", "overlay"]
     for concept in concepts:
@@ -216,8 +216,8 @@ def _write_pictures(found: Segmentation, files: _Files) -> None:
 
     from PIL import Image
 
-    from ovss_personal.io.files import atomic_write
-    from ovss_personal.overlay import index_png
+    from ovss_personal.painting.overlay import index_png
+    from ovss_personal.store.files import atomic_write
 
     masks = [Image.fromarray(found.mask(concept)).convert("L") for concept in found.concepts]
     for path, picture in zip((files.overlay, *files.concepts), (found.overlay(), *masks), strict=True):

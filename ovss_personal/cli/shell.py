@@ -15,12 +15,15 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from ovss_personal.config import Dtype
 from ovss_personal.errors import OvssError, OvssWarning, ResourceError, UsageError
+
+if TYPE_CHECKING:
+    from ovss_personal.structures import Progress
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 DebugFlag = Annotated[bool, typer.Option("--debug", help="On failure, print the whole traceback.")]
@@ -52,7 +55,6 @@ MaskOrientation = Annotated[
 NoCache = Annotated[bool, typer.Option("--no-cache", help="Neither read nor keep what the base saw.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an output that exists.")]
 
-Progress = Callable[[int, int, str], None]  # done, total, stage
 
 # What the parser raises. Newer versions of typer carry a click of their own, so its class is asked for here.
 _ParserError: Any = typer.BadParameter.__bases__[0]

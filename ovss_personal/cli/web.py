@@ -48,7 +48,7 @@ def web(
 
     if any(find_spec(name) is None for name in ("fastapi", "uvicorn")):
         raise UsageError("the page needs more packages.", hint="pip install 'ovss-personal[web]'")
-    from ovss_personal import api
+    from ovss_personal.engine import api
     from ovss_personal.web.server import LOCAL, serve
 
     segmenter = api.load_base(base, device=device, tiles=tiles, weights=weights, dtype=dtype, offline=offline or None)

@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ovss_personal.api import demo_album, demo_albums, load_base, load_shots, personalize, segment_many
-from ovss_personal.cache import ProposalCache
+from ovss_personal.engine.api import demo_album, demo_albums, load_base, load_shots, personalize, segment_many
 from ovss_personal.errors import UsageError
 from ovss_personal.evaluation.metrics import PersonalCounts
-from ovss_personal.io.files import atomic_write
 from ovss_personal.io.images import load_image
-from ovss_personal.structures import Segmentation
+from ovss_personal.painting.segmentation import Segmentation
+from ovss_personal.store.cache import ProposalCache
+from ovss_personal.store.files import atomic_write
 
 
 @dataclass(frozen=True)

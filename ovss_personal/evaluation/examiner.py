@@ -13,24 +13,24 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ovss_personal.api import contenders, load_base, look_at, propose
 from ovss_personal.bases.base import Base
 from ovss_personal.benchmarks.manifest import ConceptSet, Item, Manifest, read_manifest
-from ovss_personal.cache import ProposalCache
 from ovss_personal.config import FitConfig
+from ovss_personal.engine.api import contenders, load_base, look_at, propose
+from ovss_personal.engine.learning import Lesson, Subject, look_through
 from ovss_personal.errors import UsageError
 from ovss_personal.evaluation import knn
 from ovss_personal.evaluation.methods import Method
 from ovss_personal.evaluation.metrics import Confusion, PersonalCounts
-from ovss_personal.evaluation.painting import Contest, paint
 from ovss_personal.evaluation.results import Key, Result
 from ovss_personal.evaluation.seggpt import SegGpt
-from ovss_personal.label_map import ScoredProposals
-from ovss_personal.learning import Lesson, Subject, look_through
-from ovss_personal.personal.concept import Concept
+from ovss_personal.painting.label_map import ScoredProposals
+from ovss_personal.painting.many import Contest, paint
 from ovss_personal.personal.fit import FitShot, fit_all
 from ovss_personal.personal.head import Contender, score
 from ovss_personal.personal.views import filled_up
+from ovss_personal.store.cache import ProposalCache
+from ovss_personal.store.concept import Concept
 from ovss_personal.structures import BoolMask, Proposals, RGBImage, Shot
 
 

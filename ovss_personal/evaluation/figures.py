@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ovss_personal.errors import OvssWarning
-from ovss_personal.io.files import atomic_write
+from ovss_personal.store.files import atomic_write
 
 if TYPE_CHECKING:
     from ovss_personal.evaluation.report import Cell

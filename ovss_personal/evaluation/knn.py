@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ovss_personal.evaluation.painting import Contest
+from ovss_personal.painting.many import Contest
 from ovss_personal.personal.fit import FitShot
 from ovss_personal.structures import Proposals
 

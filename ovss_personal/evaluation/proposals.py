@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ovss_personal.api import propose, scored_proposals
 from ovss_personal.bases.base import Base
 from ovss_personal.benchmarks.manifest import ConceptSet, Item, Manifest
-from ovss_personal.cache import ProposalCache
-from ovss_personal.grid import mask_rows
-from ovss_personal.label_map import label_map
+from ovss_personal.engine.api import propose, scored_proposals
+from ovss_personal.painting.grid import mask_rows
+from ovss_personal.painting.label_map import label_map
+from ovss_personal.store.cache import ProposalCache
 
 
 @dataclass(frozen=True)

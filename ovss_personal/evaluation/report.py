@@ -16,7 +16,8 @@ from ovss_personal.evaluation.metrics import mean_and_interval
 from ovss_personal.evaluation.paper import PAPER, PaperTable, Place, Shots
 from ovss_personal.evaluation.proposals import BaseQuality
 from ovss_personal.evaluation.results import RESULTS_FILE, RUN_FILE, Result, read_results
-from ovss_personal.io.files import atomic_write, require_file
+from ovss_personal.io.files import require_file
+from ovss_personal.store.files import atomic_write
 
 METRICS = {
     "iou": "IoU^per",

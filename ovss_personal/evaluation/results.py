@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ovss_personal.errors import OutputError
-from ovss_personal.io.files import atomic_write, locked, write_errors
+from ovss_personal.store.files import atomic_write, locked, write_errors
 
 RESULTS_FILE = "results.jsonl"
 RUN_FILE = "run.json"

@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from ovss_personal.benchmarks.manifest import Item
-from ovss_personal.cache import entry_bytes
 from ovss_personal.errors import OutputError, OvssWarning, UsageError
 from ovss_personal.evaluation.engines import Engine, examine, in_process, look, one_thread
 from ovss_personal.evaluation.examiner import Examiner
 from ovss_personal.evaluation.results import Result, ResultsFile, expected_order
+from ovss_personal.store.cache import entry_bytes
+from ovss_personal.structures import Progress
 
 FORMAT_VERSION = 2  # 1: mask logits were not rounded
 LOOKS_AT_ONCE = 4  # images that a worker is given
-Progress = Callable[[int, int, str], None]  # done, total, stage
 Announce = Callable[[int, int], None]  # images to look at, bytes that what is seen in them takes in the cache
 
 

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import torch
 
-from ovss_personal.api import propose, segment
 from ovss_personal.benchmarks.manifest import ConceptSet, Item
+from ovss_personal.engine.api import propose, segment
 from ovss_personal.evaluation.examiner import Examiner
 from ovss_personal.evaluation.methods import FULL, known_methods
-from ovss_personal.grid import mask_rows
-from ovss_personal.io.files import atomic_write, safe_name
-from ovss_personal.overlay import contact_sheet, shrunk
-from ovss_personal.personal.concept import Concept
+from ovss_personal.painting.grid import mask_rows
+from ovss_personal.painting.overlay import contact_sheet, shrunk
+from ovss_personal.store.concept import Concept
+from ovss_personal.store.files import atomic_write, safe_name
 from ovss_personal.structures import BoolMask, RGBImage
 
 SIDE = 240  # of a picture, in pixels

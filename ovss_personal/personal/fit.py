@@ -11,14 +11,12 @@ from torch import Tensor
 
 from ovss_personal.config import FitConfig
 from ovss_personal.errors import InputError
-from ovss_personal.grid import to_grid
+from ovss_personal.painting.grid import to_grid
 from ovss_personal.personal.head import PersonalHead, rest_logits
 from ovss_personal.personal.losses import bce_loss, dice_loss
 from ovss_personal.personal.steps import MaskSteps, Pictures, WordSteps
 from ovss_personal.personal.visual import shot_embedding, visual_embedding
-from ovss_personal.structures import BaseTraits, BoolMask, Proposals
-
-Progress = Callable[[int, int, str], None]  # done, total, stage
+from ovss_personal.structures import BaseTraits, BoolMask, Progress, Proposals
 
 
 @dataclass(frozen=True)

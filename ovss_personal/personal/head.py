@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ovss_personal.config import FitConfig
-from ovss_personal.label_map import ScoredProposals
+from ovss_personal.painting.label_map import ScoredProposals
 from ovss_personal.structures import BaseTraits, Proposals, WordRule
 
 

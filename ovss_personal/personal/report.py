@@ -12,7 +12,7 @@ from statistics import fmean, median
 import torch
 from torch import Tensor
 
-from ovss_personal.label_map import ScoredProposals, concept_shares, decide, shares
+from ovss_personal.painting.label_map import ScoredProposals, concept_shares, decide, shares
 from ovss_personal.personal.fit import FitShot
 
 OUTLIER_GAP = 0.3  # of IoU below the median of the others

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ovss_personal.grid import to_grid
+from ovss_personal.painting.grid import to_grid
 from ovss_personal.structures import BoolMask, Proposals
 
 

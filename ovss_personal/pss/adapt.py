@@ -35,8 +35,8 @@ from ovss_personal.pss.losses import (
 from ovss_personal.pss.methods import AUX_ADVERSARIAL, COSEGMENTATION, FDA_BETA, MAIN_ADVERSARIAL, AdaptConfig
 from ovss_personal.pss.network import Discriminator, Output, Segmenter
 from ovss_personal.pss.runtime import interruption, training_log
+from ovss_personal.structures import Progress
 
-Progress = Callable[[int, int, str], None]
 OnSave = Callable[[int, Segmenter], dict[str, float]]
 
 STATE, NETWORK, LOGS = "state.safetensors", "network.safetensors", "logs"

@@ -23,9 +23,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ovss_personal.errors import InputError, MaskError, UsageError
-from ovss_personal.io.files import atomic_write, require_file
+from ovss_personal.io.files import require_file
 from ovss_personal.io.images import decode, find_images
 from ovss_personal.pss.classes import CLASSES, IGNORE
+from ovss_personal.store.files import atomic_write
 
 Labels = npt.NDArray[np.uint8]  # (H, W)
 

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from ovss_personal.bases.checkpoint import read_checkpoint
 from ovss_personal.errors import WeightsError
-from ovss_personal.io.files import atomic_write
 from ovss_personal.pss.network import OFFICIAL, Backbone, NetworkConfig, Segmenter
+from ovss_personal.store.files import atomic_write
 
 # An entry that only this backbone has.
 _SIGNS: dict[Backbone, str] = {

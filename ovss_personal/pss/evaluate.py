@@ -13,8 +13,8 @@ from ovss_personal.io.images import load_image
 from ovss_personal.pss.album import Labels, Photo, group_batches, load_labels
 from ovss_personal.pss.pixels import EVALUATION_SIDE, evaluation_size, nearest, normalised, resized
 from ovss_personal.pss.scores import Scores, Tally
+from ovss_personal.structures import Progress
 
-Progress = Callable[[int, int, str], None]  # done, total, stage
 Predict = Callable[[Tensor], Tensor]  # (B, 3, H, W) normalised photos of one group -> (B, 21, h, w) logits
 
 BATCH = 8

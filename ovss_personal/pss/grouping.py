@@ -8,18 +8,17 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from ovss_personal.engine.groups import Features, best_group_count, kmeans
 from ovss_personal.errors import InputError, WeightsError
-from ovss_personal.groups import Features, best_group_count, kmeans
 from ovss_personal.io.images import load_image
 from ovss_personal.pss.album import Photo
 from ovss_personal.pss.pixels import normalised, resized
-from ovss_personal.structures import RGBImage
+from ovss_personal.structures import Progress, RGBImage
 
 if TYPE_CHECKING:
-    from ovss_personal.cache import ProposalCache
+    from ovss_personal.store.cache import ProposalCache
 
 FeatureName = Literal["embedded", "resnet50", "resnet101"]
-Progress = Callable[[int, int, str], None]
 
 FEATURE_SIZE = (300, 400)  # (height, width) that every photo is stretched to
 
@@ -82,7 +81,7 @@ def photo_features(
 
 
 def _embedded(device: str | None, cache: ProposalCache | None) -> Callable[[RGBImage], Features]:
-    from ovss_personal import api
+    from ovss_personal.engine import api
 
     base = api.load_base("embedded", device=device)
 

@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ovss_personal.io.files import atomic_write
-from ovss_personal.overlay import index_png
+from ovss_personal.painting.overlay import index_png
 from ovss_personal.pss.album import Labels, Photo, write_list
 from ovss_personal.pss.classes import IGNORE
 from ovss_personal.pss.evaluate import Predict, Prediction, predict_album
 from ovss_personal.pss.losses import entropy_map, image_entropy
 from ovss_personal.pss.methods import AdaptConfig
 from ovss_personal.pss.pixels import EVALUATION_SIDE, nearest
+from ovss_personal.store.files import atomic_write
 
 MASKS = "color_masks"
 EASY, HARD = Path("entrank/easy_split.txt"), Path("entrank/hard_split.txt")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,6 @@ from pathlib import Path
 import torch
 
 from ovss_personal.errors import UsageError
-from ovss_personal.io.files import atomic_write, locked
 from ovss_personal.pss.adapt import NETWORK, Photos, adapt
 from ovss_personal.pss.album import Photo, annotated, cluster_list, grouped_photos, read_list, source_photos
 from ovss_personal.pss.checkpoint import load_network, save_network
@@ -21,10 +19,11 @@ from ovss_personal.pss.network import NetworkConfig, Segmenter
 from ovss_personal.pss.pixels import EVALUATION_SIDE
 from ovss_personal.pss.pseudo_labels import EASY, make_pseudo_labels
 from ovss_personal.pss.runtime import Precision, accelerator_for
+from ovss_personal.store.files import atomic_write, locked
+from ovss_personal.structures import Progress
 
 SCORES, BEST = "scores.json", "best.safetensors"
 Row = dict[str, float]
-Progress = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,17 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageFilter
 
-from ovss_personal.composites.paste import crop_background, paste, random_look, render
-from ovss_personal.composites.sources import RGB, SHOT_BACKGROUNDS, TEST_BACKGROUNDS, TRAIN_BACKGROUNDS, Sources
-from ovss_personal.io.files import atomic_write
+from ovss_personal.benchmarks.composites.paste import crop_background, paste, random_look, render
+from ovss_personal.benchmarks.composites.sources import (
+    RGB,
+    SHOT_BACKGROUNDS,
+    TEST_BACKGROUNDS,
+    TRAIN_BACKGROUNDS,
+    Sources,
+)
 from ovss_personal.pss.album import ANNOTATED, MASKS, PHOTOS, Labels, Photo, write_list
 from ovss_personal.pss.classes import CLASSES
+from ovss_personal.store.files import atomic_write
 
 SOURCE, ALBUM, SOURCE_LIST = "source", "album", "list/train_aug.txt"
 SIDE = 320
@@ -152,7 +158,7 @@ def _seen(rng: np.random.Generator, image: RGB, occasion: _Occasion) -> RGB:
 
 
 def _write(folder: Path, name: str, image: RGB, labels: Labels) -> Photo:
-    from ovss_personal.overlay import index_png
+    from ovss_personal.painting.overlay import index_png
 
     photo = Photo(folder / PHOTOS / f"{name}.jpg", folder / MASKS / f"{name}.png")
     stream = io.BytesIO()

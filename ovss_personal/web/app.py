@@ -19,10 +19,10 @@ from fastapi.responses import FileResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel, Field
 
+from ovss_personal.engine.learning import FIT_WORDS
 from ovss_personal.errors import OvssError, OvssWarning, ResourceError, ShotsError, UsageError
-from ovss_personal.io.files import safe_name
-from ovss_personal.learning import FIT_WORDS
-from ovss_personal.vocabulary import named_words
+from ovss_personal.io.vocabulary import named_words
+from ovss_personal.store.files import safe_name
 from ovss_personal.web import uploads, work
 from ovss_personal.web.drawing import Steps
 from ovss_personal.web.tabs import Job, Tab, TabClosedError, Tabs, UnknownError

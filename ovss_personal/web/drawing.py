@@ -12,8 +12,8 @@ from PIL import Image, ImageDraw
 from pydantic import BaseModel, Field
 
 from ovss_personal.errors import MaskError
-from ovss_personal.grid import mask_rows
-from ovss_personal.overlay import grow
+from ovss_personal.painting.grid import mask_rows
+from ovss_personal.painting.overlay import grow
 from ovss_personal.structures import BoolMask, Proposals
 from ovss_personal.web.runs import grid_size
 

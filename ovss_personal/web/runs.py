@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from ovss_personal.grid import mask_rows
+from ovss_personal.painting.grid import mask_rows
 from ovss_personal.structures import Proposals
 
 GRID_SIDE = 320  # pixels of the longer side of an outline as the page has it

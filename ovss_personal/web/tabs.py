@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ovss_personal.errors import InputError, ResourceError
 
 if TYPE_CHECKING:
-    from ovss_personal.personal.concept import Concept
+    from ovss_personal.store.concept import Concept
     from ovss_personal.structures import Proposals
 
 MAX_TABS = 64

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 from starlette.requests import Request
 
 from ovss_personal.errors import ConceptError, InputError
-from ovss_personal.personal.adapter import CARD_FILE, CONFIG_FILE, MODEL_FILE
-from ovss_personal.personal.concept import Concept
+from ovss_personal.store.concept import Concept
+from ovss_personal.store.concept_files import CARD_FILE, CONFIG_FILE, MODEL_FILE
 
 if TYPE_CHECKING:
     from ovss_personal.bases.base import Base

@@ -12,20 +12,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from ovss_personal import api
-from ovss_personal.cache import MemoryCache
-from ovss_personal.io.files import safe_name
+from ovss_personal.engine import api
 from ovss_personal.io.images import decode, to_rgb
-from ovss_personal.overlay import BACKGROUND_WORDS, index_png, word_colours
-from ovss_personal.structures import RGBImage, Segmentation, Shot
-from ovss_personal.vocabulary import NAMED, check_words, named_words
+from ovss_personal.io.vocabulary import NAMED, check_words, named_words
+from ovss_personal.painting.overlay import BACKGROUND_WORDS, index_png, word_colours
+from ovss_personal.painting.segmentation import Segmentation
+from ovss_personal.store.cache import MemoryCache
+from ovss_personal.store.files import safe_name
+from ovss_personal.structures import RGBImage, Shot
 from ovss_personal.web.drawing import Outline, Stroke, draw
 from ovss_personal.web.runs import grid_size, label_runs, outlines
 from ovss_personal.web.tabs import Job, Photo, Tab, TabClosedError
 
 if TYPE_CHECKING:
     from ovss_personal.bases.base import Base
-    from ovss_personal.personal.concept import Concept
+    from ovss_personal.store.concept import Concept
 
 MAX_PIXELS = 50_000_000
 PREVIEW_SIDE = 1024

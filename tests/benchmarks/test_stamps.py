@@ -10,8 +10,8 @@ import pytest
 from fakes import write_stamps
 
 from ovss_personal.benchmarks import stamps
+from ovss_personal.benchmarks.composites.sources import SHOT_BACKGROUNDS, TEST_BACKGROUNDS, Sources
 from ovss_personal.benchmarks.manifest import Manifest, read_manifest
-from ovss_personal.composites.sources import SHOT_BACKGROUNDS, TEST_BACKGROUNDS, Sources
 
 
 class Watched(Sources):

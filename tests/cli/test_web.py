@@ -11,7 +11,7 @@ import pytest
 from end_to_end.commands import attempt
 from fakes import FakeBase
 
-from ovss_personal import api
+from ovss_personal.engine import api
 
 
 def test_without_the_extra_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,8 +12,8 @@ from corpus import write_mask, write_photo
 from end_to_end.commands import run
 from PIL import Image, ImageDraw
 
-from ovss_personal import api
 from ovss_personal.bases import load_base
+from ovss_personal.engine import api
 
 WIDTH, HEIGHT = 128, 96
 BALL, BOX = (225, 70, 30), (40, 70, 220)

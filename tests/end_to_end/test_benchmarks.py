@@ -14,9 +14,9 @@ from fakes import COLOURS, FakeBase, ade_labels, write_ade, write_cub, write_fss
 from fakes.raw import noise, save
 from PIL import Image
 
-from ovss_personal import api
 from ovss_personal.benchmarks import stamps
 from ovss_personal.benchmarks.manifest import read_manifest
+from ovss_personal.engine import api
 
 WRITERS: dict[str, Callable[[Path], Path]] = {"fss": write_fss, "cub": write_cub, "ade": write_ade}
 

@@ -10,7 +10,7 @@ import pytest
 from end_to_end.commands import attempt, run
 from fakes import FakeBase, write_stamps
 
-from ovss_personal import api
+from ovss_personal.engine import api
 
 
 @pytest.fixture(scope="module")

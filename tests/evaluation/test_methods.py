@@ -10,7 +10,7 @@ import torch
 from fakes import FakeBase, photo, shot
 from fakes.benchmark import job
 
-from ovss_personal.api import look_at, scored_proposals
+from ovss_personal.engine.api import look_at, scored_proposals
 from ovss_personal.errors import WeightsError
 from ovss_personal.evaluation.knn import Memory
 from ovss_personal.evaluation.seggpt import SegGpt

@@ -18,13 +18,13 @@ from fakes import FakeBase
 from fakes.benchmark import METHODS, die, examine_but_die_first, job, sleep
 
 from ovss_personal.benchmarks.manifest import read_manifest
-from ovss_personal.cache import ProposalCache
 from ovss_personal.errors import OutputError, OvssWarning, ResourceError, UsageError
 from ovss_personal.evaluation import engines, runner
 from ovss_personal.evaluation.examiner import Examiner
 from ovss_personal.evaluation.results import RESULTS_FILE
 from ovss_personal.evaluation.runner import evaluate
-from ovss_personal.personal.concept import AlbumReport
+from ovss_personal.store.cache import ProposalCache
+from ovss_personal.store.concept import AlbumReport
 
 SCRIPT = """
 import sys

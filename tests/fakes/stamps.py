@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from ovss_personal.composites.sources import (
+from ovss_personal.benchmarks.composites.sources import (
     SHOT_BACKGROUNDS,
     STAMPS,
     TEST_BACKGROUNDS,

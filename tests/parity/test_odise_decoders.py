@@ -10,10 +10,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 from parity import odise_networks as nets
+from reference.odise_losses import Match, mask_losses
 from torch import Tensor
 
 from ovss_personal.bases.odise.decoder import pool
-from ovss_personal.bases.odise.losses import Match, mask_losses
 from ovss_personal.bases.odise.sizes import TINY
 
 LABEL, CAPTION = True, False

@@ -16,16 +16,17 @@ from torch import Tensor
 pytest.importorskip("diffusers")
 pytest.importorskip("open_clip")
 
-from ovss_personal.bases.odise import losses
+from reference import odise_losses as losses
+from reference.odise_inference import instances, panoptic
+
 from ovss_personal.bases.odise.clip import tokenize
 from ovss_personal.bases.odise.clip_branch import probe, visible_patches
 from ovss_personal.bases.odise.ensemble import CAPTION, LABEL, ensemble, final_logits
 from ovss_personal.bases.odise.heads import CategoryHead, best_synonym, cosine_logits
-from ovss_personal.bases.odise.inference import instances, panoptic
 from ovss_personal.bases.odise.network import pad, padded_size
 from ovss_personal.bases.odise.sizes import TINY
-from ovss_personal.grid import mask_rows
-from ovss_personal.label_map import ScoredProposals, label_map, shares
+from ovss_personal.painting.grid import mask_rows
+from ovss_personal.painting.label_map import ScoredProposals, label_map, shares
 from ovss_personal.structures import Canvas
 
 WORDS = ["cat", "kitten", "dog", "zebra crossing", "crosswalk", "my mug", "sky", "clouds", "grass field"]

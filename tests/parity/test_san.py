@@ -16,10 +16,7 @@ import torch
 import torch.nn.functional as F
 from parity.san_inputs import IMAGES, VOCABULARY, make_image, make_target
 from parity.seeded_weights import fingerprint, read_manifest, seeded_state_dict
-from torch import Tensor
-
-from ovss_personal.bases.san.clip import ClipTaps
-from ovss_personal.bases.san.losses import (
+from reference.san_losses import (
     WEIGHTS,
     Costs,
     Predictions,
@@ -30,11 +27,14 @@ from ovss_personal.bases.san.losses import (
     sample,
     san_loss,
 )
+from torch import Tensor
+
+from ovss_personal.bases.san.clip import ClipTaps
 from ovss_personal.bases.san.network import VIT_B_16, VIT_LARGE_14, SanNetwork, canvas_of, preprocess
 from ovss_personal.bases.san.recognition import RecognitionHead, sos_mask
 from ovss_personal.bases.san.rule import class_logits, word_probabilities
 from ovss_personal.bases.san.text import PROMPTS, WordEncoder
-from ovss_personal.grid import mask_rows
+from ovss_personal.painting.grid import mask_rows
 from ovss_personal.structures import Canvas
 
 HERE = Path(__file__).parent

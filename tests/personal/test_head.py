@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from ovss_personal.config import FitConfig
-from ovss_personal.label_map import ScoredProposals, label_map
+from ovss_personal.painting.label_map import ScoredProposals, label_map
 from ovss_personal.personal.head import Contender, PersonalHead, rest_logits, score, with_negatives
 from ovss_personal.structures import BaseTraits, Canvas, Proposals
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from ovss_personal.label_map import ScoredProposals
+from ovss_personal.painting.label_map import ScoredProposals
 from ovss_personal.personal.fit import FitShot
 from ovss_personal.personal.report import outliers, shot_iou, tuned_threshold
 from ovss_personal.structures import Canvas, Proposals

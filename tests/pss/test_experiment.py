@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from ovss_personal.pss.checkpoint import read_tensors
-from ovss_personal.pss.experiment import NETWORK, RUNS, Plan, run
+from ovss_personal.training.pss_experiment import NETWORK, RUNS, Plan, run
 
 
 def test_every_method_goes_on_from_the_source_alone(source: Path, album: Path, tmp_path: Path) -> None:

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ovss_personal.engine.groups import best_group_count
 from ovss_personal.errors import InputError, OvssWarning
-from ovss_personal.groups import best_group_count
 from ovss_personal.pss.album import Photo
 from ovss_personal.pss.grouping import check_group_count, group_photos
 

@@ -7,7 +7,7 @@ import pytest
 from fakes.stamps import write_stamps
 from PIL import Image
 
-from ovss_personal.composites.sources import Sources
+from ovss_personal.benchmarks.composites.sources import Sources
 from ovss_personal.pss.album import album_photos, annotated, load_labels, source_photos
 from ovss_personal.pss.classes import CLASSES
 from ovss_personal.pss.synth import build

@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ovss_personal.cache import WordCache
 from ovss_personal.errors import VocabularyError
+from ovss_personal.store.cache import WordCache
 
 PROMPTS = (
     "a photo of a {}.",

@@ -14,7 +14,6 @@ import torch.nn.functional as F
 from PIL import Image
 
 from ovss_personal import personalize, segment
-from ovss_personal.api import propose
 from ovss_personal.bases.odise.base import PHOTO, OdiseCaption, OdiseLabel, OdiseTiny
 from ovss_personal.bases.odise.ensemble import CAPTION, LABEL, ensemble, final_logits
 from ovss_personal.bases.odise.heads import cosine_logits
@@ -22,12 +21,13 @@ from ovss_personal.bases.odise.network import Network, Seen, Trained, load_stric
 from ovss_personal.bases.odise.seeded import seeded_like
 from ovss_personal.bases.odise.sizes import TINY
 from ovss_personal.benchmarks.manifest import ConceptSet, Item, Manifest
-from ovss_personal.cache import ProposalCache
 from ovss_personal.config import BaseConfig, FitConfig, load_config
+from ovss_personal.engine.api import propose
 from ovss_personal.errors import UsageError, VocabularyError, WeightsError
 from ovss_personal.evaluation.examiner import Examiner
 from ovss_personal.evaluation.methods import Method
 from ovss_personal.evaluation.runner import evaluate
+from ovss_personal.store.cache import ProposalCache
 from ovss_personal.structures import Canvas, Proposals, RGBImage, Shot
 
 CONFIGS = Path(__file__).parents[3] / "configs" / "bases"

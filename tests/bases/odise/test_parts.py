@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
+from reference import odise_losses as losses
+from reference.odise_inference import panoptic
 
-from ovss_personal.bases.odise import losses
 from ovss_personal.bases.odise.clip_branch import visible_patches
 from ovss_personal.bases.odise.decoder import hidden_cells, pool
 from ovss_personal.bases.odise.deformable_attention import DeformableAttention, sample_levels
 from ovss_personal.bases.odise.dense import clip_cells
 from ovss_personal.bases.odise.ensemble import LABEL, Shares, ensemble, final_logits
 from ovss_personal.bases.odise.heads import best_synonym
-from ovss_personal.bases.odise.inference import panoptic
 from ovss_personal.bases.odise.joint import JointSpace
 from ovss_personal.bases.odise.network import Trained, pad, padded_size, resized_size
 from ovss_personal.bases.odise.pyramid import Bottleneck, sliding_pyramid, windows

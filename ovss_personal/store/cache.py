@@ -1,0 +1,256 @@
+"""What a base saw in an image and makes of a word, kept on disk: each passes through a base once, ever.
+
+Entries are named by the image's content and the base's fingerprint, so that none is ever stale.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ovss_personal.errors import OvssError, OvssWarning
+from ovss_personal.structures import Canvas, Proposals
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+# The second form is a write under way or, an hour later, what a killed one left behind.
+_ENTRY = re.compile(r"[0-9a-f]{64}\.safetensors|\.[0-9a-f]{64}\.safetensors\.[0-9a-f]+\.part")
+_EXTRA = "extras."
+_WORD = "word "  # before each word, since some strings are no names for a tensor
+
+
+def entry_key(image_sha256: str, fingerprint: str) -> str:
+    """The name of an entry: 64 hexadecimal digits.
+
+    Args:
+        image_sha256: of the image file's bytes or of its pixels.
+        fingerprint: of the base, covering every setting that changes what it sees.
+    """
+    return hashlib.sha256(f"{image_sha256}\n{fingerprint}".encode()).hexdigest()
+
+
+class ProposalCache:
+    """A folder with one safetensors file for each pair of image and base.
+
+    What was put comes back to the bit. Masks take half the room where float16 holds them (`Proposals.rounded`).
+
+    Any number of processes may share the folder. When it outgrows `max_bytes`, the entries that were not
+    used for longest go. A folder that cannot be written is warned of once (OvssWarning), after which the
+    cache is merely useless; no method raises for it.
+
+    Args:
+        folder: where to keep the entries; None is `proposals` in `default_folder()`.
+        max_bytes: the most that all entries together may take.
+
+    Attributes:
+        writable: false once a write has failed.
+    """
+
+    def __init__(self, folder: Path | None = None, max_bytes: int = 2 * 1024**3):
+        self.folder = default_folder() / "proposals" if folder is None else Path(folder)
+        self.max_bytes = max_bytes
+        self.writable = True
+
+    def get(self, key: str) -> Proposals | None:
+        """The entry of that key on the CPU, or None. A corrupt entry is removed and counts as none."""
+        path = self._path(key)
+        try:
+            data = path.read_bytes()
+        except OSError:
+            return None
+        proposals = _decode(data)
+        # A folder of somebody else's may refuse both; reading from it is fine all the same.
+        with suppress(OSError):
+            if proposals is None:
+                path.unlink()
+            else:
+                os.utime(path)
+        return proposals
+
+    def put(self, key: str, proposals: Proposals) -> None:
+        """Keep an entry; tensors may be on any device. Does nothing if it is larger than the whole cache."""
+        from ovss_personal.store.files import atomic_write
+
+        data = _encode(proposals)
+        if not self.writable or len(data) > self.max_bytes:
+            return
+        try:
+            self._evict(self.max_bytes - len(data))
+            atomic_write(self._path(key), data)
+        except OvssError as error:
+            self.writable = False
+            warnings.warn(
+                f"{self.folder}: the cache {error.message} Going on without it. "
+                "Set OVSS_PERSONAL_CACHE to a folder that can.",
+                OvssWarning,
+                stacklevel=2,
+            )
+
+    def info(self) -> tuple[int, int]:
+        """How many entries there are, and their bytes."""
+        sizes = [stat.st_size for _, stat in self._entries()]
+        return len(sizes), sum(sizes)
+
+    def clear(self) -> tuple[int, int]:
+        """Remove every entry; how many there were, and their bytes. Other files in the folder stay."""
+        return self._evict(0)
+
+    def _path(self, key: str) -> Path:
+        return self.folder / f"{key}.safetensors"
+
+    def _entries(self) -> Iterator[tuple[Path, os.stat_result]]:
+        with suppress(OSError):
+            for item in os.scandir(self.folder):
+                if _ENTRY.fullmatch(item.name):
+                    with suppress(OSError):  # another process may have removed it meanwhile
+                        stat = item.stat()
+                        if not item.name.endswith(".part") or time.time() - stat.st_mtime > 3600:
+                            yield Path(item.path), stat
+
+    def _evict(self, room: int) -> tuple[int, int]:
+        """Remove the entries used longest ago until the rest take at most `room` bytes."""
+        entries = sorted(self._entries(), key=lambda entry: entry[1].st_mtime_ns)
+        left = sum(stat.st_size for _, stat in entries)
+        removed = freed = 0
+        for path, stat in entries:
+            if left <= room:
+                break
+            left -= stat.st_size
+            with suppress(OSError):
+                path.unlink()
+                removed, freed = removed + 1, freed + stat.st_size
+        return removed, freed
+
+
+class MemoryCache:
+    """What was seen of a few images, kept for as long as this object is; never on disk."""
+
+    def __init__(self) -> None:
+        self._entries: dict[str, Proposals] = {}
+
+    def get(self, key: str) -> Proposals | None:
+        return self._entries.get(key)
+
+    def put(self, key: str, proposals: Proposals) -> None:
+        self._entries[key] = proposals
+
+
+AnyCache = ProposalCache | MemoryCache
+
+
+class WordCache:
+    """A file with the vectors of the words that one base has encoded.
+
+    Any number of processes may share it: the last to write wins, and what the others had is encoded again. Like
+    `ProposalCache`, it is merely useless where it cannot be read or written.
+
+    Args:
+        fingerprint: of the base.
+        folder: where to keep the file; None is `words` in `default_folder()`.
+    """
+
+    def __init__(self, fingerprint: str, folder: Path | None = None):
+        self._path = (_words_folder() if folder is None else Path(folder)) / f"{fingerprint}.safetensors"
+
+    def load(self) -> dict[str, Tensor]:
+        """Word -> (D,) on the CPU. A corrupt file counts as none."""
+        from safetensors import SafetensorError
+        from safetensors.torch import load
+
+        try:
+            return {name.removeprefix(_WORD): vector for name, vector in load(self._path.read_bytes()).items()}
+        except (OSError, SafetensorError, ValueError):
+            return {}
+
+    def add(self, vectors: Mapping[str, Tensor]) -> None:
+        """Keep these vectors beside those that are there."""
+        from safetensors.torch import save
+
+        from ovss_personal.store.files import atomic_write
+
+        everything = {_WORD + word: vector.contiguous() for word, vector in {**self.load(), **vectors}.items()}
+        with suppress(OvssError):  # of a folder that cannot be written, the proposals' cache warns
+            atomic_write(self._path, save(everything))
+
+
+def clear_words() -> tuple[int, int]:
+    """Remove the words of every base; how many files there were, and their bytes."""
+    removed = freed = 0
+    for path in _words_folder().glob("*.safetensors"):
+        with suppress(OSError):
+            size = path.stat().st_size
+            path.unlink()
+            removed, freed = removed + 1, freed + size
+    return removed, freed
+
+
+def _words_folder() -> Path:
+    return default_folder() / "words"
+
+
+def default_folder() -> Path:
+    """The folder of all caches: OVSS_PERSONAL_CACHE, or the platform's folder for this user's caches."""
+    chosen = os.environ.get("OVSS_PERSONAL_CACHE")
+    if chosen:
+        return Path(chosen).expanduser()
+    try:
+        home = Path.home()
+    except RuntimeError:  # a user without a home, as containers have
+        return Path(tempfile.gettempdir()) / "ovss_personal"
+    if sys.platform == "win32":
+        root = Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
+    elif sys.platform == "darwin":
+        root = home / "Library" / "Caches"
+    else:
+        root = Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache")
+    return root / "ovss_personal"
+
+
+def entry_bytes(proposals: Proposals) -> int:
+    """How much of a `ProposalCache` an entry takes."""
+    return len(_encode(proposals))
+
+
+def _encode(proposals: Proposals) -> bytes:
+    import torch
+    from safetensors.torch import save
+
+    canvas = proposals.canvas
+    small = proposals.masks.half()
+    tensors: dict[str, Tensor] = {
+        "masks": small if torch.equal(small.float(), proposals.masks) else proposals.masks,
+        "embeddings": proposals.embeddings,
+        "features": proposals.features,
+        "canvas": torch.tensor([canvas.original, canvas.resized, canvas.padded]),  # (3, 2)
+        **{_EXTRA + name: tensor for name, tensor in proposals.extras.items()},
+    }
+    return save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
+
+
+def _decode(data: bytes) -> Proposals | None:
+    """The proposals in a file, or None if it is not whole."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    try:
+        tensors = load(data)
+        original, resized, padded = ((int(h), int(w)) for h, w in tensors.pop("canvas"))
+        return Proposals(
+            masks=tensors.pop("masks").float(),
+            embeddings=tensors.pop("embeddings"),
+            features=tensors.pop("features"),
+            canvas=Canvas(original, resized, padded),
+            extras={name.removeprefix(_EXTRA): tensor for name, tensor in tensors.items()},
+        )
+    except (SafetensorError, KeyError, ValueError):
+        return None

@@ -1,0 +1,192 @@
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import torch
+
+from ovss_personal.errors import OvssWarning, ResourceError
+from ovss_personal.store.cache import ProposalCache, WordCache, clear_words, default_folder, entry_bytes, entry_key
+from ovss_personal.structures import Canvas, Proposals
+
+KEYS = [entry_key(f"{number:064x}", "base") for number in range(5)]
+
+
+def proposals(seed: int = 0) -> Proposals:
+    generator = torch.Generator().manual_seed(seed)
+    return Proposals(
+        masks=torch.randn(4, 8, 8, generator=generator),
+        embeddings=torch.randn(4, 6, generator=generator),
+        features=torch.randn(6, 3, 3, generator=generator).transpose(1, 2),
+        canvas=Canvas((30, 40), (24, 32), (32, 32)),
+        extras={"pooled": torch.arange(4)},
+    )
+
+
+def test_an_entry_comes_back_to_the_bit(tmp_path: Path) -> None:
+    kept = proposals()
+    ProposalCache(tmp_path).put(KEYS[0], kept)
+    found = ProposalCache(tmp_path).get(KEYS[0])
+    assert found is not None
+    for name in ("masks", "embeddings", "features"):
+        assert torch.equal(getattr(found, name), getattr(kept, name))
+        assert getattr(found, name).dtype == torch.float32
+    assert found.canvas == kept.canvas
+    assert list(found.extras) == ["pooled"]
+    assert torch.equal(found.extras["pooled"], kept.extras["pooled"])
+
+
+def test_masks_that_float16_holds_take_half_the_room_and_come_back_to_the_bit(tmp_path: Path) -> None:
+    kept = proposals().rounded()
+    ProposalCache(tmp_path).put(KEYS[0], kept)
+    found = ProposalCache(tmp_path).get(KEYS[0])
+    assert found is not None and torch.equal(found.masks, kept.masks) and found.masks.dtype == torch.float32
+    assert entry_bytes(proposals()) - entry_bytes(kept) == pytest.approx(2 * kept.masks.numel(), abs=8)
+    assert entry_bytes(kept) == ProposalCache(tmp_path).info()[1]
+
+
+def test_keys_tell_images_and_bases_apart(tmp_path: Path) -> None:
+    keys = {entry_key(image, base) for image in ("a", "b") for base in ("x", "y")}
+    assert len(keys) == 4 and all(len(key) == 64 for key in keys)
+    cache = ProposalCache(tmp_path)
+    cache.put(KEYS[0], proposals())
+    assert cache.get(KEYS[1]) is None
+
+
+@pytest.mark.parametrize("damage", [b"", b"no safetensors", None])
+def test_a_corrupt_entry_is_a_miss_and_goes(tmp_path: Path, damage: bytes | None) -> None:
+    cache = ProposalCache(tmp_path)
+    cache.put(KEYS[0], proposals())
+    (path,) = tmp_path.iterdir()
+    path.write_bytes(path.read_bytes()[:-5] if damage is None else damage)
+    assert cache.get(KEYS[0]) is None
+    assert not path.exists()
+
+
+def test_a_file_of_other_tensors_is_a_miss(tmp_path: Path) -> None:
+    from safetensors.torch import save
+
+    (tmp_path / f"{KEYS[0]}.safetensors").write_bytes(save({"masks": torch.zeros(2)}))
+    assert ProposalCache(tmp_path).get(KEYS[0]) is None
+
+
+def test_the_entries_used_longest_ago_go_first(tmp_path: Path) -> None:
+    ProposalCache(tmp_path).put(KEYS[0], proposals())
+    size = next(tmp_path.iterdir()).stat().st_size
+    cache = ProposalCache(tmp_path, max_bytes=3 * size)
+    for age, key in enumerate(KEYS[:3]):
+        cache.put(key, proposals())
+        os.utime(tmp_path / f"{key}.safetensors", (1000 + age, 1000 + age))
+    assert cache.get(KEYS[0]) is not None  # now the freshest
+    cache.put(KEYS[3], proposals())
+    assert [cache.get(key) is not None for key in KEYS[:4]] == [True, False, True, True]
+    assert cache.info() == (3, 3 * size)
+
+
+def test_an_entry_larger_than_the_cache_leaves_it_alone(tmp_path: Path) -> None:
+    ProposalCache(tmp_path).put(KEYS[0], proposals())
+    ProposalCache(tmp_path, max_bytes=100).put(KEYS[1], proposals())
+    assert ProposalCache(tmp_path).info()[0] == 1
+
+
+def test_what_a_killed_write_left_is_evicted(tmp_path: Path) -> None:
+    left = tmp_path / f".{KEYS[0]}.safetensors.1a2b3c4d.part"
+    left.write_bytes(b"x" * 50)
+    cache = ProposalCache(tmp_path)
+    assert cache.clear() == (0, 0) and left.exists(), "it may still be written"
+    os.utime(left, (1000, 1000))
+    assert cache.clear() == (1, 50) and not left.exists()
+
+
+def test_clear_removes_entries_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "holiday.safetensors").write_text("mine")
+    cache = ProposalCache(tmp_path)
+    for key in KEYS[:2]:
+        cache.put(key, proposals())
+    held = cache.info()
+    assert held[0] == 2 and cache.clear() == held and cache.info() == (0, 0)
+    assert [path.name for path in tmp_path.iterdir()] == ["holiday.safetensors"]
+
+
+def test_a_folder_that_cannot_be_written_is_warned_of_once(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    cache = ProposalCache(tmp_path / "file" / "cache")
+    with pytest.warns(OvssWarning, match="Going on without it"):
+        cache.put(KEYS[0], proposals())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        cache.put(KEYS[1], proposals())
+    assert cache.get(KEYS[0]) is None and cache.info() == (0, 0) and cache.clear() == (0, 0)
+
+
+def test_a_full_disk_is_warned_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, data: bytes) -> None:
+        raise ResourceError("the disk is full.")
+
+    monkeypatch.setattr("ovss_personal.store.files.atomic_write", full)
+    with pytest.warns(OvssWarning, match="the disk is full"):
+        ProposalCache(tmp_path).put(KEYS[0], proposals())
+
+
+def test_writers_and_readers_at_once(tmp_path: Path) -> None:
+    ProposalCache(tmp_path).put(KEYS[0], proposals())
+    size = next(tmp_path.iterdir()).stat().st_size
+
+    def work(number: int) -> bool:
+        cache = ProposalCache(tmp_path, max_bytes=3 * size)
+        key = KEYS[number % len(KEYS)]
+        cache.put(key, proposals(number % len(KEYS)))
+        found = cache.get(key)
+        return found is None or torch.equal(found.masks, proposals(number % len(KEYS)).masks)
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(work, range(40)))
+
+
+def test_the_default_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("OVSS_PERSONAL_CACHE", str(tmp_path))
+    assert ProposalCache().folder == tmp_path / "proposals"
+    monkeypatch.delenv("OVSS_PERSONAL_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    monkeypatch.setattr(sys, "platform", "linux")
+    assert default_folder() == tmp_path / "xdg" / "ovss_personal"
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert default_folder() == Path.home() / "Library" / "Caches" / "ovss_personal"
+
+
+def test_words_come_back_to_the_bit(tmp_path: Path) -> None:
+    words = {"mug": torch.randn(6), "__metadata__": torch.randn(6), "größte Tasse": torch.randn(6)}
+    WordCache("base", tmp_path).add(words)
+    WordCache("base", tmp_path).add({"tree": torch.ones(6)})
+    found = WordCache("base", tmp_path).load()
+    assert found.keys() == {*words, "tree"}
+    assert all(torch.equal(found[word], vector) for word, vector in words.items())
+    assert WordCache("another base", tmp_path).load() == {}
+
+
+@pytest.mark.parametrize("damage", [b"", b"no tensors"])
+def test_a_damaged_file_of_words_is_written_anew(tmp_path: Path, damage: bytes) -> None:
+    (tmp_path / "base.safetensors").write_bytes(damage)
+    cache = WordCache("base", tmp_path)
+    assert cache.load() == {}
+    cache.add({"mug": torch.ones(6)})
+    assert list(cache.load()) == ["mug"]
+
+
+def test_a_folder_that_takes_no_words_does_no_harm(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    cache = WordCache("base", tmp_path / "file")
+    cache.add({"mug": torch.ones(6)})
+    assert cache.load() == {}
+
+
+def test_words_are_cleared(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("OVSS_PERSONAL_CACHE", str(tmp_path))
+    WordCache("base").add({"mug": torch.ones(6)})
+    size = (tmp_path / "words" / "base.safetensors").stat().st_size
+    assert clear_words() == (1, size)
+    assert clear_words() == (0, 0)

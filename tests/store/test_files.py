@@ -1,0 +1,245 @@
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ovss_personal.errors import OutputError, ResourceError
+from ovss_personal.store import files
+from ovss_personal.store.files import atomic_folder, atomic_write, locked, safe_name
+
+
+def disk_full(*_: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(entry.name for entry in folder.iterdir())
+
+
+def test_atomic_write_makes_parents_and_replaces(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "deep" / "file.bin"
+    atomic_write(path, b"old")
+    atomic_write(path, b"new")
+    assert path.read_bytes() == b"new"
+    assert names(path.parent) == ["file.bin"]
+
+
+def test_atomic_write_respects_the_umask(tmp_path: Path) -> None:
+    atomic_write(tmp_path / "a", b"")
+    (tmp_path / "b").write_bytes(b"")
+    assert (tmp_path / "a").stat().st_mode == (tmp_path / "b").stat().st_mode
+
+
+def test_atomic_write_follows_a_link(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    atomic_write(tmp_path / "link", b"x")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real").read_bytes() == b"x"
+
+
+@pytest.mark.parametrize("step", ["fsync", "replace"])
+def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    path = tmp_path / "file"
+    atomic_write(path, b"old")
+    monkeypatch.setattr(os, step, disk_full)
+    with pytest.raises(ResourceError, match="the disk is full"):
+        atomic_write(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert names(tmp_path) == ["file"]
+
+
+def test_interrupted_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        atomic_write(tmp_path / "file", b"new")
+    assert names(tmp_path) == []
+
+
+def test_unwritable_places_are_output_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(OutputError, match=r"cannot be written: (Not a directory|File exists)"):
+        atomic_write(tmp_path / "file" / "below", b"")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(OutputError, match="cannot be written: Is a directory"):
+        atomic_write(tmp_path / "folder", b"")
+
+    def denied(*_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(os, "replace", denied)
+    with pytest.raises(OutputError, match="cannot be written: Permission denied"):
+        atomic_write(tmp_path / "other", b"")
+
+
+def test_atomic_folder_appears_whole(tmp_path: Path) -> None:
+    target = tmp_path / "concepts" / "my_mug"
+    with atomic_folder(target) as part:
+        assert part.parent == target.parent
+        assert not target.exists()
+        (part / "sub").mkdir()
+        (part / "sub" / "a").write_text("1")
+    assert (target / "sub" / "a").read_text() == "1"
+    assert names(target.parent) == ["my_mug"]
+
+
+def test_atomic_folder_vanishes_on_failure(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), atomic_folder(tmp_path / "out") as part:
+        (part / "a").write_text("1")
+        raise ZeroDivisionError
+    assert names(tmp_path) == []
+
+
+def test_atomic_folder_reports_a_disk_that_fills_up(tmp_path: Path) -> None:
+    with pytest.raises(ResourceError, match="the disk is full"), atomic_folder(tmp_path / "out"):
+        disk_full()
+    assert names(tmp_path) == []
+
+
+def existing(tmp_path: Path, marker: str = "config.json") -> Path:
+    target = tmp_path / "out"
+    target.mkdir()
+    (target / marker).write_text("old")
+    return target
+
+
+def test_atomic_folder_refuses_what_exists(tmp_path: Path) -> None:
+    target = existing(tmp_path)
+    with pytest.raises(OutputError, match="the output folder exists") as caught, atomic_folder(target):
+        pytest.fail("the block must not run")
+    assert "--overwrite" in str(caught.value.hint)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="not a folder"), atomic_folder(tmp_path / "file", overwrite=True):
+        pytest.fail("the block must not run")
+
+
+@pytest.mark.parametrize("swap", ["exchange", "two renames"])
+def test_atomic_folder_overwrites_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, swap: str) -> None:
+    if swap == "two renames":
+        monkeypatch.setattr(files, "_exchange", lambda *_: False)
+    target = existing(tmp_path)
+    with atomic_folder(target, overwrite=True, owned_by="config.json") as part:
+        (part / "new").write_text("new")
+        assert (target / "config.json").read_text() == "old"
+    assert names(target) == ["new"]
+    assert names(tmp_path) == ["out"]
+
+
+def test_atomic_folder_never_overwrites_what_is_not_ours(tmp_path: Path) -> None:
+    target = existing(tmp_path, "holiday.jpg")
+    with (
+        pytest.raises(OutputError, match="not ours to overwrite"),
+        atomic_folder(target, overwrite=True, owned_by="config.json"),
+    ):
+        pytest.fail("the block must not run")
+    assert (target / "holiday.jpg").read_text() == "old"
+
+
+def test_atomic_folder_fills_an_empty_one(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    with atomic_folder(tmp_path / "out", overwrite=True, owned_by="config.json") as part:
+        (part / "config.json").write_text("new")
+    assert names(tmp_path / "out") == ["config.json"]
+
+
+def test_a_folder_that_appears_meanwhile_is_kept(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="exists"), atomic_folder(tmp_path / "out"):
+        existing(tmp_path)
+    assert names(tmp_path) == ["out"]
+    assert (tmp_path / "out" / "config.json").read_text() == "old"
+
+
+OVERWRITE_FOR_EVER = """
+import sys
+from pathlib import Path
+from ovss_personal.store.files import atomic_folder
+while True:
+    with atomic_folder(sys.argv[1], overwrite=True, owned_by="config.json") as part:
+        (part / "config.json").write_text("new")
+"""
+
+
+def test_a_kill_leaves_a_whole_folder(tmp_path: Path) -> None:
+    target = existing(tmp_path)
+    for wait in (0.0, 0.003, 0.01):
+        (target / "config.json").write_text("old")
+        process = subprocess.Popen([sys.executable, "-c", OVERWRITE_FOR_EVER, str(target)])
+        deadline = time.monotonic() + 10
+        while (target / "config.json").read_text() == "old" and time.monotonic() < deadline:
+            time.sleep(0.001)
+        time.sleep(wait)
+        process.kill()
+        process.wait()
+        assert (target / "config.json").read_text() == "new"
+
+
+def test_lock_is_exclusive_and_let_go(tmp_path: Path) -> None:
+    target = tmp_path / "concepts" / "my_mug"
+    with locked(target):
+        with pytest.raises(OutputError, match="another process is writing here"), locked(target):
+            pytest.fail("the block must not run")
+        with locked(tmp_path / "other"):
+            pass
+    with locked(target):
+        pass
+
+
+def test_lock_is_let_go_after_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), locked(tmp_path / "a"):
+        raise ZeroDivisionError
+    with locked(tmp_path / "a"):
+        pass
+
+
+def test_lock_in_an_impossible_place(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="cannot be written"), locked(tmp_path / "file" / "below"):
+        pytest.fail("the block must not run")
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("my mug", "my_mug"),
+        ("  my   mug\n", "my_mug"),
+        ("../../etc/passwd", "etc_passwd"),
+        (".hidden", "hidden"),
+        ("C:\\mug", "C_mug"),
+        ("--rf", "rf"),
+        ("моя кружка", "моя_кружка"),
+        ("私のカップ", "私のカップ"),
+        ("मेरा कप", "मेरा_कप"),
+        ("cafe\u0301", "café"),
+        ("nul", "nul_concept"),
+        ("<b>mug</b>", "b_mug_b"),
+    ],
+)
+def test_safe_name(text: str, name: str) -> None:
+    assert safe_name(text) == name
+
+
+def test_safe_name_tells_nameless_names_apart() -> None:
+    assert safe_name("🐶").startswith("concept-")
+    assert safe_name("🐶") != safe_name("🐱")
+    assert safe_name("") == safe_name("")
+
+
+@given(st.text(st.characters(), max_size=200))
+@settings(derandomize=True, deadline=None)
+def test_safe_name_always_is(text: str) -> None:
+    name = safe_name(text)
+    assert name
+    assert len(name.encode()) <= 120
+    assert not set(name) & set('/\\:*?"<>|.\0\n ')
+    assert name[0] != "-"
+    assert safe_name(name) == name
