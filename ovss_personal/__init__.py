@@ -19,9 +19,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ovss_personal.bases import load_base
     from ovss_personal.config import FitConfig
-    from ovss_personal.engine.api import load_base, load_shots, personalize, segment
+    from ovss_personal.engine.find import segment, segment_many
+    from ovss_personal.engine.learn import personalize
+    from ovss_personal.engine.see import Seen, SeenShot, see, see_shots
     from ovss_personal.errors import OvssError
+    from ovss_personal.io.shots import load_shots
     from ovss_personal.painting.segmentation import Segmentation
     from ovss_personal.store.concept import Concept
     from ovss_personal.structures import Proposals, Shot
@@ -33,13 +37,18 @@ __all__ = [
     "FitConfig",
     "OvssError",
     "Proposals",
+    "Seen",
+    "SeenShot",
     "Segmentation",
     "Shot",
     "__version__",
     "load_base",
     "load_shots",
     "personalize",
+    "see",
+    "see_shots",
     "segment",
+    "segment_many",
 ]
 
 _HOME = {
@@ -47,12 +56,17 @@ _HOME = {
     "FitConfig": "ovss_personal.config",
     "OvssError": "ovss_personal.errors",
     "Proposals": "ovss_personal.structures",
+    "Seen": "ovss_personal.engine.see",
+    "SeenShot": "ovss_personal.engine.see",
     "Segmentation": "ovss_personal.painting.segmentation",
     "Shot": "ovss_personal.structures",
-    "load_base": "ovss_personal.engine.api",
-    "load_shots": "ovss_personal.engine.api",
-    "personalize": "ovss_personal.engine.api",
-    "segment": "ovss_personal.engine.api",
+    "load_base": "ovss_personal.bases",
+    "load_shots": "ovss_personal.io.shots",
+    "personalize": "ovss_personal.engine.learn",
+    "see": "ovss_personal.engine.see",
+    "see_shots": "ovss_personal.engine.see",
+    "segment": "ovss_personal.engine.find",
+    "segment_many": "ovss_personal.engine.find",
 }
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
 Progress = Callable[[int, int, str], None]  # called with what is done, of how many, and the stage
@@ -68,6 +69,16 @@ class Proposals:
     features: Tensor
     canvas: Canvas
     extras: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def to(self, device: torch.device) -> Proposals:
+        """The same on a device."""
+        return replace(
+            self,
+            masks=self.masks.to(device),
+            embeddings=self.embeddings.to(device),
+            features=self.features.to(device),
+            extras={name: tensor.to(device) for name, tensor in self.extras.items()},
+        )
 
     def rounded(self) -> Proposals:
         """The same with mask logits that float16 holds, as a cache keeps them; float32 still."""

@@ -9,6 +9,7 @@ from ovss_personal.config import BaseConfig, Competitors, FitConfig
 from ovss_personal.structures import BaseTraits, Proposals, RGBImage
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
 
@@ -19,6 +20,7 @@ class Base(Protocol):
         name: as `--base` takes it.
         fingerprint: sha256 over the weights and every setting that changes the output.
         config: the settings it was loaded with.
+        device: where it computes, and where the tensors are that it gives.
         fit_defaults: the settings of a fit that are right for it.
         traits: what the personal code must know of it, in numbers.
         num_proposals, dim: N and D.
@@ -28,6 +30,7 @@ class Base(Protocol):
     name: str
     fingerprint: str
     config: BaseConfig
+    device: torch.device
     fit_defaults: FitConfig
     traits: BaseTraits
     num_proposals: int

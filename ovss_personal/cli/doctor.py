@@ -98,11 +98,11 @@ def _device() -> Finding:
 
 
 def _base() -> Finding:
-    from ovss_personal.engine import api
+    from ovss_personal.bases import load_base
     from ovss_personal.errors import OvssError
 
     try:
-        base = api.load_base("embedded")
+        base = load_base("embedded")
     except OvssError as error:
         return Finding("base embedded", False, str(error), error.hint or _REINSTALL)
     return Finding("base embedded", True, f"loads, fingerprint {base.fingerprint[:12]}")
@@ -141,9 +141,9 @@ def _weights() -> list[Finding]:
 
 
 def _demo() -> Finding:
-    from ovss_personal.engine import api
+    from ovss_personal.io.demo import demo_albums
 
-    albums = sorted(api.demo_albums())
+    albums = sorted(demo_albums())
     return Finding("demo albums", bool(albums), ", ".join(albums) or "none", None if albums else _REINSTALL)
 
 

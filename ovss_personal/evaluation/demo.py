@@ -11,10 +11,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ovss_personal.engine.api import demo_album, demo_albums, load_base, load_shots, personalize, segment_many
+from ovss_personal.bases import load_base
+from ovss_personal.engine.find import Finder
+from ovss_personal.engine.learn import personalize
+from ovss_personal.engine.see import see
 from ovss_personal.errors import UsageError
 from ovss_personal.evaluation.metrics import PersonalCounts
-from ovss_personal.io.images import load_image
+from ovss_personal.io.demo import demo_album, demo_albums
+from ovss_personal.io.shots import load_shots
 from ovss_personal.painting.segmentation import Segmentation
 from ovss_personal.store.cache import ProposalCache
 from ovss_personal.store.files import atomic_write
@@ -69,12 +73,11 @@ def run_demo(
         concept.save_pretrained(out / name / "concept", overwrite=True)
         photos = sorted((folder / "test" / "images").glob("*.jpg"))
         note(f"{name}: segmenting {len(photos)} photos it has not seen")
-        images = [load_image(photo) for photo in photos]
-        words = told["words"]
-        before = segment_many(segmenter, images, words=words, cache=cache)
-        after = segment_many(segmenter, images, words=words, concepts=[concept], cache=cache)
+        before, after = Finder(segmenter, told["words"]), Finder(segmenter, told["words"], [concept])
         counts = PersonalCounts(), PersonalCounts()
-        for photo, plain, personal in zip(photos, before, after, strict=True):
+        for photo in photos:
+            seen = see(segmenter, photo, cache)
+            plain, personal = before.find(seen), after.find(seen)
             truth = np.asarray(Image.open(folder / "test" / "masks" / f"{photo.stem}.png").convert("L")) > 127
             for count, result, word in zip(
                 counts, (plain, personal), (told["class_name"], told["concept"]), strict=True

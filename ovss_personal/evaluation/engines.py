@@ -38,10 +38,10 @@ STARTS = 3  # of Ray, which gives its processes half a minute to come up
 Engine = Callable[[Callable[[Examiner, Task], Done], Sequence[Task]], Iterator[Done]]
 
 
-def look(examiner: Examiner, items: tuple[Item, ...]) -> int:
+def see(examiner: Examiner, items: tuple[Item, ...]) -> int:
     """The work of the first stage: some images through the base. Returns how many."""
     for item in items:
-        examiner.look(item)
+        examiner.see(item)
     return len(items)
 
 

@@ -13,22 +13,25 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ovss_personal.bases import load_base
 from ovss_personal.bases.base import Base
 from ovss_personal.benchmarks.manifest import ConceptSet, Item, Manifest, read_manifest
 from ovss_personal.config import FitConfig
-from ovss_personal.engine.api import contenders, load_base, look_at, propose
-from ovss_personal.engine.learning import Lesson, Subject, look_through
+from ovss_personal.engine.find import ready_concept
+from ovss_personal.engine.learn import look_through
+from ovss_personal.engine.plan import ConceptWords, FitPlan
+from ovss_personal.engine.see import SeenShot, propose
 from ovss_personal.errors import UsageError
 from ovss_personal.evaluation import knn
 from ovss_personal.evaluation.methods import Method
 from ovss_personal.evaluation.metrics import Confusion, PersonalCounts
 from ovss_personal.evaluation.results import Key, Result
 from ovss_personal.evaluation.seggpt import SegGpt
-from ovss_personal.painting.label_map import ScoredProposals
-from ovss_personal.painting.many import Contest, paint
-from ovss_personal.personal.fit import FitShot, fit_all
-from ovss_personal.personal.head import Contender, score
-from ovss_personal.personal.views import filled_up
+from ovss_personal.painting.painter import paint
+from ovss_personal.painting.scores import ScoredProposals
+from ovss_personal.personal.fit import fit_all
+from ovss_personal.personal.head import ReadyConcept, score
+from ovss_personal.personal.views import more_views
 from ovss_personal.store.cache import ProposalCache
 from ovss_personal.store.concept import Concept
 from ovss_personal.structures import BoolMask, Proposals, RGBImage, Shot
@@ -65,7 +68,7 @@ class Job:
 class _Learned:
     """A method that is ready for test images: what it learned, remembers, or is shown."""
 
-    contender: Contender | None = None
+    concept: ReadyConcept | None = None
     memory: knn.Memory | None = None
     prompts: Sequence[Shot] = ()
 
@@ -75,7 +78,7 @@ class Examiner:
 
     Args:
         shots, seeds: numbers of shots, and seeds of the fits.
-        cache: where proposals come from; every image is in it after `look`.
+        cache: where proposals come from; every image is in it after `see`.
 
     Raises:
         UsageError: a method learns from an album, and a concept has none.
@@ -106,7 +109,7 @@ class Examiner:
         self._seggpt = SegGpt.load(base.config) if any(m.kind == "seggpt" for m in methods) else None
 
     def items(self, concept: ConceptSet) -> tuple[Item, ...]:
-        """Every image of the concept that is looked at."""
+        """Every image of the concept that passes through the base."""
         album = concept.album if any(method.album for method in self.methods) else ()
         return (*concept.shots[: max(self.shots)], *album, *concept.positives, *concept.negatives, *concept.pairs)
 
@@ -116,7 +119,7 @@ class Examiner:
             (concept.name, count, method.name, seed) for method in self.methods for count, seed in self._runs(method)
         ]
 
-    def look(self, item: Item) -> Proposals:
+    def see(self, item: Item) -> Proposals:
         """Pass an image through the base, unless its proposals are in the cache."""
         return propose(self.base, self.manifest.image(item), self.cache)
 
@@ -168,9 +171,9 @@ class Examiner:
         for method, count, seed in runs:
             what = _Learned()
             if method.config:
-                what = _Learned(contender=contenders(self.base, words, [next(heads)])[0])
+                what = _Learned(concept=ready_concept(self.base, next(heads), words))
             elif method.kind == "knn":
-                what = _Learned(memory=knn.Memory.of([fits.look(shot) for shot in fits.shots[:count]]))
+                what = _Learned(memory=knn.Memory.of([fits.see(shot).example for shot in fits.shots[:count]]))
             elif method.kind == "seggpt":
                 what = _Learned(prompts=fits.shots[:count])
             learned[concept.name, count, method.name, seed] = what
@@ -182,14 +185,12 @@ class Examiner:
         proposals = propose(self.base, image, self.cache)
         text = self.base.encode(self.manifest.words_beside(concept))
         plain = score(proposals, text, [], self.base.word_scores, self.base.traits)
-        contests = {
-            key: self._contest(concept, proposals, text, plain, what)
-            for key, what in learned.items()
-            if not what.prompts
+        scores = {
+            key: self._score(concept, proposals, text, plain, what) for key, what in learned.items() if not what.prompts
         }
-        tiles, labels = paint(proposals.masks, proposals.canvas, plain.words, list(contests.values()))
-        before, *after = (tiles.picture(row).numpy() for row in labels)
-        maps = dict(zip(contests, after, strict=True))
+        painted = paint([plain, *scores.values()], proposals.canvas, best=False)
+        before, *after = (one.labels for one in painted)
+        maps = dict(zip(scores, after, strict=True))
         personal = plain.words.shape[1]
         for key, what in learned.items():
             if what.prompts:
@@ -199,18 +200,17 @@ class Examiner:
         for key, found in maps.items():
             counts[key].add(found, truth)
 
-    def _contest(
+    def _score(
         self, concept: ConceptSet, proposals: Proposals, text: Tensor, plain: ScoredProposals, learned: _Learned
-    ) -> Contest:
+    ) -> ScoredProposals:
         if learned.memory:
-            return learned.memory.contest(proposals, plain.words, self.base.traits.logit_scale)
-        if learned.contender:
-            scored = score(proposals, text, [learned.contender], self.base.word_scores, self.base.traits)
-            return Contest.of(scored, len(proposals.masks), plain=learned.contender.config.hidden)
+            return learned.memory.score(proposals, plain.words, self.base.traits.logit_scale)
+        if learned.concept:
+            return score(proposals, text, [learned.concept], self.base.word_scores, self.base.traits)
         # The class word joins the vocabulary and is read as the concept.
         rule = self.base.word_scores(proposals, torch.cat((text, self.base.encode([concept.class_name]))))
         order = [*range(len(text)), *range(len(text) + 1, rule.shape[1])]
-        return Contest(rule[:, len(text)], rule[:, order], None)
+        return ScoredProposals(proposals.masks, rule[:, order], rule[:, len(text), None], (None,))
 
     def _segment(self, image: RGBImage, prompts: Sequence[Shot]) -> BoolMask:
         assert self._seggpt is not None
@@ -232,48 +232,46 @@ _Run = tuple[FitConfig, int, bool]  # number of shots, whether with the album
 
 
 class _Fits:
-    """The fits of one concept: a shot is looked at once, and all fits step together."""
+    """The fits of one concept: a shot passes through the base once, and all fits step together."""
 
     def __init__(self, examiner: Examiner, concept: ConceptSet):
         self._base, self._cache, self._manifest = examiner.base, examiner.cache, examiner.manifest
         self._concept = concept
         self.shots = [examiner.manifest.shot(item) for item in concept.shots[: max(examiner.shots)]]
-        self._looked: dict[bytes, FitShot] = {}
+        self._seen: dict[bytes, SeenShot] = {}
 
-    def look(self, shot: Shot) -> FitShot:
+    def see(self, shot: Shot) -> SeenShot:
         digest = hashlib.sha256(repr(shot.image.shape).encode() + shot.image.tobytes() + shot.mask.tobytes()).digest()
-        if digest not in self._looked:
-            self._looked[digest] = look_at(self._base, shot, self._cache)
-        return self._looked[digest]
+        if digest not in self._seen:
+            self._seen[digest] = SeenShot(shot, propose(self._base, shot.image, self._cache))
+        return self._seen[digest]
 
     def learn(self, runs: Sequence[tuple[Method, int, int]]) -> list[Concept]:
         """What is learned with each method that has a fit, number of shots and seed. What differs only in inference
         is fitted once."""
-        subject = Subject(self._base, self._concept.name, self._concept.class_name)
+        words = ConceptWords(self._base, self._concept.name, self._concept.class_name)
         wanted = [(replace(m.config, seed=seed), count, m.album) for m, count, seed in runs if m.config]
         with_masks = {(_maskless(config), *rest): config for config, *rest in wanted if config.negative}
-        lessons: dict[_Run, Lesson] = {}
+        plans: dict[_Run, FitPlan] = {}
         chosen: list[_Run] = []
         for config, count, album in wanted:
             plain = _maskless(config)
             fitted = config if config.negative else with_masks.get((plain, count, album), plain)
             chosen.append((fitted, count, album))
-            if chosen[-1] not in lessons:
-                lessons[chosen[-1]] = self._lesson(subject, *chosen[-1])
-        outcomes = iter(fit_all([task for lesson in lessons.values() for task in lesson.tasks], self._base.traits))
-        concepts = {
-            key: lesson.concept(list(itertools.islice(outcomes, len(lesson.tasks)))) for key, lesson in lessons.items()
-        }
+            if chosen[-1] not in plans:
+                plans[chosen[-1]] = self._plan(words, *chosen[-1])
+        outcomes = iter(fit_all([task for plan in plans.values() for task in plan.tasks], self._base.traits))
+        concepts = {key: plan.concept(list(itertools.islice(outcomes, len(plan.tasks)))) for key, plan in plans.items()}
         return [
             replace(concepts[key], config=replace(concepts[key].config, negative=config.negative))
             for key, (config, _, _) in zip(chosen, wanted, strict=True)
         ]
 
-    def _lesson(self, subject: Subject, config: FitConfig, count: int, album: bool) -> Lesson:
-        shots = self.shots[:count]
-        seen = [self.look(shot) for shot in filled_up(shots, config.views)]
-        found = look_through(subject, seen, config, self._album()) if album else None
-        return Lesson(subject, shots, seen, config, album=found, leave_one_out=config.hidden, report=False)
+    def _plan(self, words: ConceptWords, config: FitConfig, count: int, album: bool) -> FitPlan:
+        shots = [self.see(shot) for shot in self.shots[:count]]
+        views = [self.see(view) for view in more_views(self.shots[:count], config.views - count)]
+        found = look_through(words, [*shots, *views], config, self._album()) if album else None
+        return FitPlan(words, shots, config, views=views, album=found, leave_one_out=config.hidden, report=False)
 
     def _album(self) -> Iterator[Proposals]:
         """What the base sees in the concept's unlabelled photos."""

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ovss_personal.painting.many import Contest
-from ovss_personal.personal.fit import FitShot
+from ovss_personal.painting.scores import ScoredProposals
+from ovss_personal.personal.fit import Example
 from ovss_personal.structures import Proposals
 
 NEIGHBOURS = 10
@@ -32,12 +32,12 @@ class Memory:
     personal: Tensor
 
     @classmethod
-    def of(cls, shots: Sequence[FitShot]) -> Memory:
+    def of(cls, shots: Sequence[Example]) -> Memory:
         return cls(
             torch.cat([shot.proposals.embeddings for shot in shots]), torch.cat([shot.overlapping for shot in shots])
         )
 
-    def contest(self, proposals: Proposals, words: Tensor, scale: float) -> Contest:
+    def score(self, proposals: Proposals, words: Tensor, scale: float) -> ScoredProposals:
         """The concept gets the share of a proposal's neighbours that are personal, the words (N, V) the rest.
 
         Neighbours are weighted by softmax(scale · cosine); the nearest one's cosine is how far they are trusted.
@@ -45,4 +45,4 @@ class Memory:
         cosines, nearest = (proposals.embeddings @ self.embeddings.T).topk(min(NEIGHBOURS, len(self.personal)))
         votes = ((scale * cosines).softmax(1) * self.personal[nearest]).sum(1)
         personal = votes * cosines[:, 0].clamp(0, 1)
-        return Contest(personal, words * (1 - personal)[:, None], None)
+        return ScoredProposals(proposals.masks, words * (1 - personal)[:, None], personal[:, None], (None,))

@@ -9,9 +9,9 @@ import torch
 
 from ovss_personal.bases.base import Base
 from ovss_personal.benchmarks.manifest import ConceptSet, Item, Manifest
-from ovss_personal.engine.api import propose, scored_proposals
+from ovss_personal.engine.find import Finder
+from ovss_personal.engine.see import propose, see
 from ovss_personal.painting.grid import mask_rows
-from ovss_personal.painting.label_map import label_map
 from ovss_personal.store.cache import ProposalCache
 
 
@@ -55,8 +55,8 @@ def base_quality(base: Base, manifest: Manifest, cache: ProposalCache | None = N
 @torch.no_grad()
 def _best_iou(base: Base, manifest: Manifest, item: Item, cache: ProposalCache | None) -> float:
     image = manifest.image(item)
-    truth = torch.from_numpy(manifest.mask(item, image)).flatten()
     proposals = propose(base, image, cache)
+    truth = torch.from_numpy(manifest.mask(item, image)).flatten().to(proposals.masks.device)
     masks = (mask_rows(proposals.masks, proposals.canvas, 0, image.shape[0]) > 0).flatten(1)
     both = (masks & truth).sum(1)
     return float((both / (masks | truth).sum(1).clamp(min=1)).max())
@@ -66,9 +66,6 @@ def _best_iou(base: Base, manifest: Manifest, item: Item, cache: ProposalCache |
 def _called(base: Base, manifest: Manifest, concept: ConceptSet, item: Item, cache: ProposalCache | None) -> float:
     image = manifest.image(item)
     outside = ~manifest.mask(item, image)
-    proposals = propose(base, image, cache)
     words = tuple(dict.fromkeys((*manifest.words, concept.class_name)))
-    plain = label_map(
-        scored_proposals(base, proposals, words, []), proposals.canvas, image, (*words, *base.extra_words)
-    )
+    plain = Finder(base, words).find(see(base, image, cache))
     return float((plain.labels[outside] < len(words)).mean())

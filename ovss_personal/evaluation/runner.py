@@ -13,14 +13,14 @@ from typing import Any
 
 from ovss_personal.benchmarks.manifest import Item
 from ovss_personal.errors import OutputError, OvssWarning, UsageError
-from ovss_personal.evaluation.engines import Engine, examine, in_process, look, one_thread
+from ovss_personal.evaluation.engines import Engine, examine, in_process, one_thread, see
 from ovss_personal.evaluation.examiner import Examiner
 from ovss_personal.evaluation.results import Result, ResultsFile, expected_order
 from ovss_personal.store.cache import entry_bytes
 from ovss_personal.structures import Progress
 
 FORMAT_VERSION = 2  # 1: mask logits were not rounded
-LOOKS_AT_ONCE = 4  # images that a worker is given
+IMAGES_AT_ONCE = 4  # images that a worker is given
 Announce = Callable[[int, int], None]  # images to look at, bytes that what is seen in them takes in the cache
 
 
@@ -58,7 +58,7 @@ def evaluate(
         known = {result.key for result in done}
         missing = [number for number, of_one in enumerate(keys) if not known.issuperset(of_one)]
         with one_thread(), nullcontext(engine) if engine else in_process(examiner) as run:
-            _look(examiner, missing, run, progress, announce)
+            _see(examiner, missing, run, progress, announce)
             for count, results in enumerate(run(examine, missing), 1):
                 for result in results:
                     if result.key not in known:
@@ -95,15 +95,13 @@ def _check_competitors(examiner: Examiner) -> None:
                 raise UsageError(f"'{method.name}': {error.message}", hint="Leave this method out.") from error
 
 
-def _look(
-    examiner: Examiner, missing: list[int], run: Engine[Any, Any], progress: Progress, announce: Announce
-) -> None:
+def _see(examiner: Examiner, missing: list[int], run: Engine[Any, Any], progress: Progress, announce: Announce) -> None:
     """Pass every image through the base that some missing concept needs, if the cache keeps what is seen in them."""
     every = {item.sha256: item for number in missing for item in examiner.items(examiner.manifest.concepts[number])}
     items = list(every.values())
     if not items:
         return
-    size = entry_bytes(examiner.look(items[0])) * len(items)
+    size = entry_bytes(examiner.see(items[0])) * len(items)
     announce(len(items), size)
     if size > examiner.cache.max_bytes:
         warnings.warn(
@@ -116,12 +114,12 @@ def _look(
         return
     if not examiner.cache.writable:
         return
-    looked = 1
-    for count in run(look, list(_chunks(items[1:]))):
-        looked += count
-        progress(looked, len(items), "look")
+    done = 1
+    for count in run(see, list(_chunks(items[1:]))):
+        done += count
+        progress(done, len(items), "see")
 
 
 def _chunks(items: list[Item]) -> Iterator[tuple[Item, ...]]:
-    for start in range(0, len(items), LOOKS_AT_ONCE):
-        yield tuple(items[start : start + LOOKS_AT_ONCE])
+    for start in range(0, len(items), IMAGES_AT_ONCE):
+        yield tuple(items[start : start + IMAGES_AT_ONCE])

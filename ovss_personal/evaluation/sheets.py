@@ -8,7 +8,8 @@ from pathlib import Path
 import torch
 
 from ovss_personal.benchmarks.manifest import ConceptSet, Item
-from ovss_personal.engine.api import propose, segment
+from ovss_personal.engine.find import Finder
+from ovss_personal.engine.see import Seen, see
 from ovss_personal.evaluation.examiner import Examiner
 from ovss_personal.evaluation.methods import FULL, known_methods
 from ovss_personal.painting.grid import mask_rows
@@ -43,22 +44,23 @@ def _row(
     base, image = examiner.base, examiner.manifest.image(item)
     words = examiner.manifest.words_beside(concept)
     truth = examiner.manifest.mask(item, image)
-    plain = segment(base, image, words=[*words, concept.class_name], cache=examiner.cache)
-    personal = segment(base, image, words=words, concepts=[learned], cache=examiner.cache)
+    seen = see(base, image, examiner.cache)
+    plain = Finder(base, [*words, concept.class_name]).find(seen)
+    personal = Finder(base, words, [learned]).find(seen)
     masks = {
         "photo": truth & False,
         "truth": truth,
         "text only": plain.mask(concept.class_name),
         f"full, K = {shots}": personal.mask(concept.name),
-        "negative mask": _negative(examiner, image, learned),
+        "negative mask": _negative(seen, learned),
     }
     return [(*shrunk(image, mask, SIDE), caption) for caption, mask in masks.items()]
 
 
-def _negative(examiner: Examiner, image: RGBImage, learned: Concept) -> BoolMask:
-    proposals = propose(examiner.base, image, examiner.cache)
+def _negative(seen: Seen, learned: Concept) -> BoolMask:
+    masks = seen.proposals.masks
     with torch.inference_mode():
-        logits = learned.head.negative_mask(proposals.masks)[None]
-        found = mask_rows(logits, proposals.canvas, 0, image.shape[0])[0] > 0
-    mask: BoolMask = found.numpy()
+        logits = learned.head.to(masks.device).negative_mask(masks)[None]
+        found = mask_rows(logits, seen.proposals.canvas, 0, seen.image.shape[0])[0] > 0
+    mask: BoolMask = found.cpu().numpy()
     return mask

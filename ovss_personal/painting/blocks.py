@@ -1,4 +1,4 @@
-"""An image in square tiles: the weight of every mask at a tile's pixels, and the range it keeps to within the tile."""
+"""An image in square blocks: the weight of every mask at a block's pixels, and the range it keeps to within one."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ SIDE = 16
 
 @dataclass(frozen=True)
 class _Axis:
-    """Interpolation along one axis: a tile's pixels are `mix` times the grid's cells `near` it.
+    """Interpolation along one axis: a block's pixels are `mix` times the grid's cells `near` it.
 
     Attributes:
-        mix: (tiles, SIDE, k), none negative; pixels beyond the image's edge repeat its last one.
-        near: (tiles, k) int64.
+        mix: (blocks, SIDE, k), none negative; pixels beyond the image's edge repeat its last one.
+        near: (blocks, k) int64.
     """
 
     mix: Tensor
@@ -32,8 +32,8 @@ class _Axis:
         # mask_rows is linear in either axis, so masks that are 1 in one cell and 0 elsewhere tell its matrix.
         line = Canvas((pixels, 1), (canvas.resized[axis], 1), (canvas.padded[axis], 1))
         matrix = mask_rows(torch.eye(cells).unsqueeze(2), line, 0, pixels).squeeze(2).T  # (pixels, cells)
-        tiles = -(-pixels // SIDE)
-        matrix = matrix[torch.arange(tiles * SIDE).clamp(max=pixels - 1)].view(tiles, SIDE, cells)
+        blocks = -(-pixels // SIDE)
+        matrix = matrix[torch.arange(blocks * SIDE).clamp(max=pixels - 1)].view(blocks, SIDE, cells)
         used = matrix.any(1).byte()
         first, last = used.argmax(1), cells - 1 - used.flip(1).argmax(1)
         count = int((last - first).max()) + 1
@@ -44,17 +44,18 @@ class _Axis:
         return _Axis(self.mix.to(device), self.near.to(device))
 
 
-class Tiles:
-    """Tiles of SIDE x SIDE pixels, numbered row by row; what is in a tile is computed when asked for.
+class Blocks:
+    """Blocks of SIDE x SIDE pixels, numbered row by row; what is in a block is computed when asked for.
 
     Args:
         masks: (N, h, w) logits on a grid.
         canvas: how the image lies under the grid.
 
     Attributes:
-        count: of tiles.
-        pixels: in a tile, SIDE².
-        values: how many floats the largest array takes that a tile needs.
+        count: of blocks.
+        pixels: in a block, SIDE².
+        device: of the masks, and of all that is computed.
+        values: how many floats the largest array takes that a block needs.
     """
 
     def __init__(self, masks: Tensor, canvas: Canvas):
@@ -67,35 +68,36 @@ class Tiles:
         self._columns = len(self._across.mix)
         self.count = len(self._down.mix) * self._columns
         self.pixels = SIDE * SIDE
-        # An image smaller than its grid has more cells than pixels in a tile.
+        self.device = masks.device
+        # An image smaller than its grid has more cells than pixels in a block.
         reach = (max(SIDE, axis.mix.shape[2]) for axis in (self._down, self._across))
         self.values = len(masks) * math.prod(reach)
 
-    def survey(self, tiles: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Tiles (T,) -> weights sigmoid(M) of every mask, each (T, N): the least, the most, and at the middle pixel.
+    def survey(self, blocks: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Blocks (T,) -> weights sigmoid(M) of every mask, each (T, N): the least, the most, and at the middle pixel.
 
         The least and the most are bounds: interpolation mixes with weights that are not negative, so it can be done
         on the extremes of one axis, and sigmoid is monotone.
         """
-        lines, across = self._lines(tiles), self._across.mix[tiles % self._columns]
+        lines, across = self._lines(blocks), self._across.mix[blocks % self._columns]
         low = (across @ lines.amin(1)).amin(1) - self._rounding
         high = (across @ lines.amax(1)).amax(1) + self._rounding
         middle = (across[:, SIDE // 2].unsqueeze(1) @ lines[:, SIDE // 2]).squeeze(1)
         return low.sigmoid(), high.sigmoid(), middle.sigmoid()
 
-    def weights(self, tiles: Tensor) -> Tensor:
-        """Tiles (T,) -> (T, SIDE², N) sigmoid(M) at every pixel, row by row."""
-        across = self._across.mix[tiles % self._columns].unsqueeze(1)
-        return (across @ self._lines(tiles)).sigmoid().flatten(1, 2)
+    def weights(self, blocks: Tensor) -> Tensor:
+        """Blocks (T,) -> (T, SIDE², N) sigmoid(M) at every pixel, row by row."""
+        across = self._across.mix[blocks % self._columns].unsqueeze(1)
+        return (across @ self._lines(blocks)).sigmoid().flatten(1, 2)
 
     def picture(self, values: Tensor) -> Tensor:
-        """A value for every pixel of every tile, (tiles, SIDE²) -> (H, W)."""
+        """A value for every pixel of every block, (blocks, SIDE²) -> (H, W)."""
         height, width = self._size
         rows = values.view(-1, self._columns, SIDE, SIDE).transpose(1, 2).flatten(2).flatten(0, 1)
         return rows[:height, :width]
 
-    def _lines(self, tiles: Tensor) -> Tensor:
-        """Tiles (T,) -> (T, SIDE, k, N) logits, interpolated down the rows but not yet across."""
-        row, column = tiles // self._columns, tiles % self._columns
+    def _lines(self, blocks: Tensor) -> Tensor:
+        """Blocks (T,) -> (T, SIDE, k, N) logits, interpolated down the rows but not yet across."""
+        row, column = blocks // self._columns, blocks % self._columns
         cells = self._grid[self._down.near[row].unsqueeze(2), self._across.near[column].unsqueeze(1)]
-        return (self._down.mix[row] @ cells.flatten(2)).view(len(tiles), SIDE, *cells.shape[2:])
+        return (self._down.mix[row] @ cells.flatten(2)).view(len(blocks), SIDE, *cells.shape[2:])

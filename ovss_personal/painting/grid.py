@@ -30,19 +30,22 @@ def mask_rows(masks: Tensor, canvas: Canvas, start: int, stop: int) -> Tensor:
 
 
 def coverage(mask: BoolMask, canvas: Canvas, size: tuple[int, int]) -> Tensor:
-    """(H, W) bool at the image's size -> (h, w) float: how much of each grid cell it covers, in [0, 1]."""
+    """(H, W) bool at the image's size -> (h, w) float: how much of each grid cell it covers, in [0, 1]. On the CPU."""
     height, width = canvas.original
     down = _overlap(height, _span(canvas, size[0], 0), size[0])
     across = _overlap(width, _span(canvas, size[1], 1), size[1])
     return down @ torch.from_numpy(mask.astype(np.float32)) @ across.T
 
 
-def to_grid(mask: BoolMask, canvas: Canvas, size: tuple[int, int]) -> Tensor:
-    """(H, W) bool -> (h, w) bool: cells covered by half or more; a mask that vanishes keeps its best cell."""
-    cover = coverage(mask, canvas, size)
+def to_grid(mask: BoolMask, canvas: Canvas, maps: Tensor) -> Tensor:
+    """(H, W) bool -> (h, w) bool on the grid and the device of `maps` (..., h, w).
+
+    A cell is true where half of it or more is covered; a mask that vanishes keeps its best cell.
+    """
+    cover = coverage(mask, canvas, (maps.shape[-2], maps.shape[-1]))
     if mask.any() and not (cover >= 0.5).any():
-        return cover == cover.max()
-    return cover >= 0.5
+        return (cover == cover.max()).to(maps.device)
+    return (cover >= 0.5).to(maps.device)
 
 
 def _span(canvas: Canvas, cells: int, axis: int) -> float:

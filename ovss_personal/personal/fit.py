@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 
 import torch
 from torch import Tensor
@@ -12,16 +13,18 @@ from torch import Tensor
 from ovss_personal.config import FitConfig
 from ovss_personal.errors import InputError
 from ovss_personal.painting.grid import to_grid
-from ovss_personal.personal.head import PersonalHead, rest_logits
+from ovss_personal.personal.head import PersonalHead, competing_logits
 from ovss_personal.personal.losses import bce_loss, dice_loss
-from ovss_personal.personal.steps import MaskSteps, Pictures, WordSteps
+from ovss_personal.personal.steps import ExampleTensors, MaskSteps, WordSteps
 from ovss_personal.personal.visual import shot_embedding, visual_embedding
 from ovss_personal.structures import BaseTraits, BoolMask, Progress, Proposals
 
+CHECK_EVERY = 20  # iterations between two looks at the losses, each of which waits for the device
 
-@dataclass(frozen=True)
-class FitShot:
-    """What the base saw in one shot, its mask at the image's size, and where the mask says not to count.
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """What a fit learns from: what the base saw in one photo, the mask in it, and where the mask says not to count.
 
     What a fit makes of it is made once, however many fits it takes part in.
     """
@@ -36,9 +39,9 @@ class FitShot:
 
         A cell of the object counts, whatever else in it is to be ignored.
         """
-        canvas, size = self.proposals.canvas, (self.proposals.masks.shape[1], self.proposals.masks.shape[2])
-        mask = to_grid(self.mask, canvas, size)
-        return mask, None if self.ignore is None else mask | ~to_grid(self.ignore, canvas, size)
+        canvas, masks = self.proposals.canvas, self.proposals.masks
+        mask = to_grid(self.mask, canvas, masks)
+        return mask, None if self.ignore is None else mask | ~to_grid(self.ignore, canvas, masks)
 
     @cached_property
     def counting(self) -> tuple[Tensor, Tensor]:
@@ -60,48 +63,59 @@ class FitShot:
         return dice_loss(logits, target.float()), bce_loss(logits, target.float())
 
 
-@dataclass(frozen=True)
-class Words:
-    """The words of a fit: (D,) of the class name, (V, D) of the open words, (C, D) of the hidden competitors."""
+@dataclass(frozen=True, eq=False)
+class FitWords:
+    """The words of a fit: (D,) of the class name, (V, D) of the open words, (C, D) of the competitors."""
 
     concept: Tensor
     open: Tensor
-    hidden: Tensor
+    competitors: Tensor
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FitTask:
-    """One fit: what it learns from, and how."""
+    """One fit: what it learns from, and how.
 
-    shots: tuple[FitShot, ...]
-    words: Words
+    Attributes:
+        shown: whether the negative mask is wanted to be looked at, even if no score reads it.
+    """
+
+    examples: tuple[Example, ...]
+    words: FitWords
     config: FitConfig
+    shown: bool = False
 
     @property
     def alpha(self) -> float:
         """The share of the visual embedding, as `config.visual` makes it."""
         return {"none": 0.0, "replace": 1.0}.get(self.config.visual, self.config.alpha)
 
-    def pictures(self) -> Iterator[FitShot]:
-        """The shot of each iteration. The seed decides their order; each is seen once before any is seen again."""
+    @property
+    def masked(self) -> bool:
+        """Whether the negative mask is learned: competitors take its part in a score, so then only if it is shown."""
+        return self.shown or (self.config.negative and not self.config.hidden)
+
+    def order(self) -> Iterator[Example]:
+        """The example of each iteration. The seed decides their order; each is seen once before any is seen again."""
         generator = torch.Generator().manual_seed(self.config.seed)
         while True:
-            yield from (self.shots[i] for i in reversed(torch.randperm(len(self.shots), generator=generator).tolist()))
+            order = torch.randperm(len(self.examples), generator=generator)
+            yield from (self.examples[i] for i in reversed(order.tolist()))
 
 
-Fitted = tuple[PersonalHead, dict[str, float]]  # and the final losses, means over the shots
+Fitted = tuple[PersonalHead, dict[str, float]]  # and the final losses, means over the examples
 
 
 def fit(
-    shots: Sequence[FitShot],
-    words: Words,
+    examples: Sequence[Example],
+    words: FitWords,
     traits: BaseTraits,
     config: FitConfig,
     progress: Progress | None = None,
     on_loss: Callable[[float], None] | None = None,
 ) -> Fitted:
     """Learn one concept from K shots, as `fit_all` does."""
-    return fit_all([FitTask(tuple(shots), words, config)], traits, progress, on_loss)[0]
+    return fit_all([FitTask(tuple(examples), words, config)], traits, progress, on_loss)[0]
 
 
 def fit_all(
@@ -110,36 +124,39 @@ def fit_all(
     progress: Progress | None = None,
     on_loss: Callable[[float], None] | None = None,
 ) -> list[Fitted]:
-    """Many fits of one base, in little more than the time of one.
+    """Many fits of one base, in little more than the time of one, on the device of what it saw.
 
-    Those that have the iterations, the learning rate and the open words (one and the same tensor) in common step
-    together. The same tasks give the same bytes. Beside other tasks sums are rounded otherwise, of which AdamW, as it
-    divides by the size of a gradient, now and then makes more: personal words have then had a cosine of 0.9998.
+    Those that have the iterations and the learning rate in common step together. The same tasks give the same bytes.
+    Beside other tasks sums are rounded otherwise, of which AdamW, as it divides by the size of a gradient, now and
+    then makes more: personal words have then had a cosine of 0.9998.
 
     Args:
+        tasks: fits against the same open words, one and the same tensor.
         progress: called with (done, total, "fit") after every iteration.
-        on_loss: called with the loss of every iteration of the first task.
+        on_loss: called with the loss of every iteration of the first task, several at a time.
 
     Raises:
         InputError: a loss is not finite; nothing is returned, the message says at which iteration.
+        ValueError: the tasks' open words are not one and the same tensor.
     """
-    groups: dict[tuple[int, float, int], list[int]] = {}
+    if any(task.words.open is not tasks[0].words.open for task in tasks):
+        raise ValueError("fits that are made together share their open words")
+    groups: dict[tuple[int, float], list[int]] = {}
     for number, task in enumerate(tasks):
-        key = (task.config.iterations, task.config.learning_rate, id(task.words.open))
-        groups.setdefault(key, []).append(number)
-    total, done = sum(iterations for iterations, _, _ in groups), 0
+        groups.setdefault((task.config.iterations, task.config.learning_rate), []).append(number)
+    total, done = sum(iterations for iterations, _ in groups), 0
     found: dict[int, Fitted] = {}
-    for (iterations, _, _), numbers in groups.items():
+    for (iterations, _), numbers in groups.items():
         batch = _Batch([tasks[number] for number in numbers], traits)
+        losses: list[Tensor] = []
         for step in range(iterations):
-            losses = batch.step()
-            if not losses.isfinite().all():
-                raise InputError(
-                    f"the loss is not finite at iteration {step + 1} of {iterations}.",
-                    hint="lower --learning-rate, or look at the shots with 'ovss-personal inspect'.",
-                )
-            if on_loss and numbers[0] == 0:
-                on_loss(losses[0].item())
+            losses.append(batch.step())
+            if len(losses) == CHECK_EVERY or step + 1 == iterations:
+                _check(losses, step + 1, iterations)
+                if on_loss and numbers[0] == 0:
+                    for loss in torch.stack(losses)[:, 0].tolist():
+                        on_loss(loss)
+                losses.clear()
             done += 1
             if progress:
                 progress(done, total, "fit")
@@ -147,81 +164,102 @@ def fit_all(
     return [found[number] for number in range(len(tasks))]
 
 
+def _check(losses: Sequence[Tensor], done: int, iterations: int) -> None:
+    """Raises InputError unless the losses of the last iterations, (B,) each, are finite."""
+    finite = torch.stack(list(losses)).isfinite().all(1).tolist()
+    if not all(finite):
+        raise InputError(
+            f"the loss is not finite at iteration {done - len(finite) + finite.index(False) + 1} of {iterations}.",
+            hint="lower --learning-rate, or look at the shots with 'ovss-personal inspect'.",
+        )
+
+
 class _Batch:
     """Fits that step together."""
 
     def __init__(self, tasks: Sequence[FitTask], traits: BaseTraits):
         self._tasks = tasks
-        pool = {id(shot): shot for task in tasks for shot in task.shots}
-        self._place = {key: place for place, key in enumerate(pool)}
-        shots = list(pool.values())
-        # Copies, since a base may look in inference mode, whose tensors autograd refuses.
-        pictures = Pictures(
-            embeddings=[shot.proposals.embeddings.clone() for shot in shots],
-            masks=[shot.counting[0].clone() for shot in shots],
-            truth=[shot.counting[1] for shot in shots],
-            overlapping=torch.stack([shot.overlapping for shot in shots]),
-            mask_loss=torch.stack([traits.dice * s.mask_losses[0] + traits.bce * s.mask_losses[1] for s in shots]),
-        )
+        self._place = {example: i for i, example in enumerate(dict.fromkeys(e for t in tasks for e in t.examples))}
+        tensors = _tensors(list(self._place), traits)
         own = [traits.among_competitors() if task.config.hidden else traits for task in tasks]
-        rest: dict[tuple[int, float], Tensor] = {}
-        for task, mine in zip(tasks, own, strict=True):
-            key = (id(task.words.hidden), mine.logit_scale)
-            if key not in rest:
-                rivals = torch.cat((task.words.open, task.words.hidden))
-                rest[key] = torch.stack([rest_logits(e, rivals, mine) for e in pictures.embeddings])
-        seen = {key: shot_embedding(shot.proposals, shot.mask, traits.contrast) for key, shot in pool.items()}
+        embedding = {e: shot_embedding(e.proposals, e.mask, traits.contrast) for e in self._place}
         config = tasks[0].config
         self._words = WordSteps(
-            pictures,
+            tensors,
             tasks[0].words.open,
             own,
             text=torch.stack([task.words.concept for task in tasks]),
-            visual=torch.stack([visual_embedding([seen[id(shot)] for shot in task.shots]) for task in tasks]),
+            visual=torch.stack([visual_embedding([embedding[e] for e in task.examples]) for task in tasks]),
             alpha=[task.alpha for task in tasks],
             lambda_z=[task.config.lambda_z for task in tasks],
-            rest=torch.stack([rest[id(t.words.hidden), mine.logit_scale] for t, mine in zip(tasks, own, strict=True)]),
+            competing=_competing(tasks, own, tensors),
             learning_rate=config.learning_rate,
         )
-        weighed = {self._mask_key(task): task.config.lambda_m for task in tasks}
-        self._masks = {key: MaskSteps(pictures, weight, config.learning_rate) for key, weight in weighed.items()}
-        self._orders = [task.pictures() for task in tasks]
+        weighed = {self._mask_key(task): task.config.lambda_m for task in tasks if task.masked}
+        self._masks = {key: MaskSteps(tensors, weight, config.learning_rate) for key, weight in weighed.items()}
+        orders = [[self._place[e] for e in islice(task.order(), config.iterations)] for task in tasks]
+        self._used = zip(*orders, strict=True)  # of each iteration, the example of each fit
 
     def step(self) -> Tensor:
         """One iteration of every fit; (B,) losses before it."""
-        used = [self._place[id(next(order))] for order in self._orders]
-        picture = {self._mask_key(task): place for task, place in zip(self._tasks, used, strict=True)}
-        masks = {key: steps.step(picture[key]) for key, steps in self._masks.items()}
-        return self._words.step(used) + torch.stack([masks[self._mask_key(task)] for task in self._tasks])
+        used = next(self._used)
+        loss = self._words.step(used)
+        examples = {self._mask_key(task): place for task, place in zip(self._tasks, used, strict=True) if task.masked}
+        masks = {key: steps.step(examples[key]) for key, steps in self._masks.items()}
+        if not masks:
+            return loss
+        none = torch.zeros_like(loss[0])
+        return loss + torch.stack([masks[self._mask_key(t)] if t.masked else none for t in self._tasks])
 
     @torch.no_grad()
     def fitted(self) -> list[Fitted]:
         words, count = self._words, len(self._tasks)
-        each = [torch.stack(words.losses([place] * count)) for place in self._place.values()]  # S of (2, B)
+        each = [torch.stack(words.losses((place,) * count)) for place in self._place.values()]  # S of (2, B)
         return [
-            self._one(number, torch.stack([each[self._place[id(shot)]][:, number] for shot in task.shots]).mean(0))
+            self._one(number, torch.stack([each[self._place[e]][:, number] for e in task.examples]).mean(0))
             for number, task in enumerate(self._tasks)
         ]
 
     def _one(self, number: int, losses: Tensor) -> Fitted:
         task, words = self._tasks[number], self._words
-        masks = self._masks[self._mask_key(task)]
-        head = PersonalHead(
-            text=words.text[number].detach().clone(),
-            visual=words.visual[number],
-            embedding_weights=words.weights[number].detach().clone(),
-            mask_weights=masks.weights.detach().clone(),
-            mask_bias=masks.bias.detach().clone(),
-            alpha=task.alpha,
-        )
-        negative_mask = torch.stack([masks.loss(self._place[id(shot)]) for shot in task.shots]).mean()
+        text, visual = words.text[number].detach().clone(), words.visual[number]
+        head = PersonalHead.start(text, visual, words.weights.shape[1], task.alpha)
         seg, negative_embedding = losses.tolist()
-        return head, {"seg": seg, "neg_embedding": negative_embedding, "neg_mask": negative_mask.item()}
+        told = {"seg": seg, "neg_embedding": negative_embedding}
+        mask_weights, mask_bias = head.mask_weights, head.mask_bias
+        if task.masked:
+            masks = self._masks[self._mask_key(task)]
+            mask_weights, mask_bias = masks.weights.detach().clone(), masks.bias.detach().clone()
+            told["neg_mask"] = torch.stack([masks.loss(self._place[e]) for e in task.examples]).mean().item()
+        weights = words.weights[number].detach().clone()
+        return PersonalHead(text, visual, weights, mask_weights, mask_bias, task.alpha), told
 
     @staticmethod
     def _mask_key(task: FitTask) -> tuple[object, ...]:
         """Fits that agree in it learn the same negative mask."""
-        return (*(id(shot) for shot in task.shots), task.config.seed, task.config.lambda_m)
+        return (*task.examples, task.config.seed, task.config.lambda_m)
+
+
+def _tensors(examples: Sequence[Example], traits: BaseTraits) -> ExampleTensors:
+    # Copies, since a base may look in inference mode, whose tensors autograd refuses.
+    return ExampleTensors(
+        embeddings=[e.proposals.embeddings.clone() for e in examples],
+        masks=[e.counting[0].clone() for e in examples],
+        truth=[e.counting[1] for e in examples],
+        overlapping=torch.stack([e.overlapping for e in examples]),
+        mask_loss=torch.stack([traits.dice * e.mask_losses[0] + traits.bce * e.mask_losses[1] for e in examples]),
+    )
+
+
+def _competing(tasks: Sequence[FitTask], own: Sequence[BaseTraits], tensors: ExampleTensors) -> Tensor:
+    """(B, S, N) logsumexp of what each fit's personal word competes with; computed once for fits that agree in it."""
+    known: dict[tuple[FitWords, float], Tensor] = {}
+    for task, traits in zip(tasks, own, strict=True):
+        key = (task.words, traits.logit_scale)
+        if key not in known:
+            rows = torch.cat((task.words.open, task.words.competitors))
+            known[key] = torch.stack([competing_logits(e, rows, traits) for e in tensors.embeddings])
+    return torch.stack([known[task.words, traits.logit_scale] for task, traits in zip(tasks, own, strict=True)])
 
 
 def _overlapping(masks: Tensor, target: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ovss_personal.config import FitConfig
-from ovss_personal.painting.label_map import ScoredProposals
+from ovss_personal.painting.scores import ScoredProposals
 from ovss_personal.structures import BaseTraits, Proposals, WordRule
 
 
@@ -40,9 +40,9 @@ class PersonalHead:
         return cls(
             text=text.clone(),
             visual=visual,
-            embedding_weights=torch.full((proposals,), 1 / proposals),
-            mask_weights=torch.zeros(proposals),
-            mask_bias=torch.zeros(()),
+            embedding_weights=text.new_full((proposals,), 1 / proposals),
+            mask_weights=text.new_zeros(proposals),
+            mask_bias=text.new_zeros(()),
             alpha=alpha,
         )
 
@@ -59,6 +59,10 @@ class PersonalHead:
         """Eq. 4: (N, h, w) -> (h, w) logits.  # M_neg"""
         return (self.mask_weights @ masks.flatten(1)).reshape(masks.shape[1:]) + self.mask_bias
 
+    def to(self, device: torch.device) -> PersonalHead:
+        """The same on a device."""
+        return PersonalHead(**{name: tensor.to(device) for name, tensor in self.tensors().items()}, alpha=self.alpha)
+
     def tensors(self) -> dict[str, Tensor]:
         """Name -> tensor, as saved."""
         return {
@@ -70,7 +74,7 @@ class PersonalHead:
         }
 
 
-def rest_logits(embeddings: Tensor, competitors: Tensor, traits: BaseTraits) -> Tensor:
+def competing_logits(embeddings: Tensor, competitors: Tensor, traits: BaseTraits) -> Tensor:
     """(N,) logsumexp of the logits of all that the personal word competes with.
 
     Shape: embeddings (N, D), competitors (C, D); the base's void row competes too.
@@ -92,9 +96,9 @@ def with_negatives(proposals: Proposals, heads: Sequence[PersonalHead]) -> Propo
     )
 
 
-@dataclass(frozen=True)
-class Contender:
-    """A concept as inference needs it: its head, its fit's settings, and the (C, D) it competes with in hiding."""
+@dataclass(frozen=True, eq=False)
+class ReadyConcept:
+    """A concept as inference needs it: its head, its fit's settings, and the (C, D) that it competes with."""
 
     head: PersonalHead
     config: FitConfig
@@ -102,7 +106,7 @@ class Contender:
 
 
 def score(
-    proposals: Proposals, text: Tensor, contenders: Sequence[Contender], rule: WordRule, traits: BaseTraits
+    proposals: Proposals, text: Tensor, concepts: Sequence[ReadyConcept], rule: WordRule, traits: BaseTraits
 ) -> ScoredProposals:
     """Every proposal against every word and concept.
 
@@ -113,7 +117,7 @@ def score(
         text: (V, D) of the open words.
         rule: the base's inference rule; its first V columns are the words.
     """
-    joined = [c for c in contenders if not c.config.hidden]
+    joined = [c for c in concepts if not c.config.hidden]
     among = traits.among_competitors()
     augmented = with_negatives(proposals, [c.head for c in joined if c.config.negative])
     words = torch.stack([c.head.word for c in joined]) if joined else text[:0]
@@ -121,14 +125,15 @@ def score(
     count = len(text)
     open_words = torch.cat((probabilities[:, :count], probabilities[:, count + len(joined) :]), 1)
     columns, thresholds, place = [], [], 0
-    for contender in contenders:
-        base = traits.threshold if contender.config.hidden else traits.paper_threshold
-        thresholds.append(contender.config.threshold or base)
-        if contender.config.hidden:
-            odds = among.logit_scale * augmented.embeddings @ contender.head.word
-            columns.append((odds - rest_logits(augmented.embeddings, contender.competitors, among)).sigmoid())
+    for concept in concepts:
+        base = traits.threshold if concept.config.hidden else traits.paper_threshold
+        thresholds.append(concept.config.threshold or base)
+        if concept.config.hidden:
+            logits = among.logit_scale * augmented.embeddings @ concept.head.word
+            columns.append((logits - competing_logits(augmented.embeddings, concept.competitors, among)).sigmoid())
         else:
             columns.append(probabilities[:, count + place])
             place += 1
     personal = torch.stack(columns, 1) if columns else open_words[:, :0]
-    return ScoredProposals(augmented.masks, open_words, personal, tuple(thresholds))
+    negatives = augmented.masks[len(proposals.masks) :] if len(augmented.masks) > len(proposals.masks) else None
+    return ScoredProposals(proposals.masks, open_words, personal, tuple(thresholds), negatives)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 def classification_loss(
-    personal: Tensor, rest: Tensor, positive: Tensor, void: Tensor | None = None, no_object: float = 0.1
+    personal: Tensor, competing: Tensor, positive: Tensor, void: Tensor | None = None, no_object: float = 0.1
 ) -> Tensor:
     """The classification term of eq. 1: proposals on the object are the concept, all others "no object".
 
@@ -16,13 +16,13 @@ def classification_loss(
 
     Args:
         personal: logit of the personal word.
-        rest: logsumexp of the logits of everything it competes with, the void row included.
+        competing: logsumexp of the logits of everything it competes with, the void row included.
         positive: bool, true for the proposals on the object.
         void: logit of the void row; without one, "no object" means "anything but the personal word".
         no_object: weight of the others.
     """
-    everything = torch.logaddexp(personal, rest)
-    other = F.softplus(personal - rest) if void is None else everything - void
+    everything = torch.logaddexp(personal, competing)
+    other = F.softplus(personal - competing) if void is None else everything - void
     loss = torch.where(positive, everything - personal, other)
     weight = torch.where(positive, 1.0, no_object)
     return (weight * loss).sum(-1) / weight.sum(-1)

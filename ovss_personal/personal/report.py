@@ -12,8 +12,8 @@ from statistics import fmean, median
 import torch
 from torch import Tensor
 
-from ovss_personal.painting.label_map import ScoredProposals, concept_shares, decide, shares
-from ovss_personal.personal.fit import FitShot
+from ovss_personal.painting.scores import ScoredProposals, concept_shares, decide
+from ovss_personal.personal.fit import Example
 
 OUTLIER_GAP = 0.3  # of IoU below the median of the others
 THRESHOLDS = (0.05, 0.075, 0.1, 0.125, 0.15, *(0.05 * i for i in range(4, 15)))
@@ -21,14 +21,13 @@ PLATEAU = 0.01  # of IoU below the best; thresholds within it are as good as the
 
 
 @torch.no_grad()
-def shot_iou(shot: FitShot, scored: ScoredProposals) -> float:
+def shot_iou(shot: Example, scored: ScoredProposals) -> float:
     """IoU of the (one) concept in `scored` with the shot's mask, on the proposals' grid; ignored cells left out."""
-    weights = scored.masks.sigmoid()
-    words, personal = shares(scored, weights)
-    return _iou(shot, decide(words, personal, weights.sum(0), scored.thresholds) == len(words))
+    labels = decide(scored, scored.every_mask.sigmoid())
+    return _iou(shot, labels == scored.words.shape[1])
 
 
-def _iou(shot: FitShot, found: Tensor) -> float:
+def _iou(shot: Example, found: Tensor) -> float:
     truth, valid = shot.on_grid
     if valid is not None:
         found = found & valid
@@ -36,12 +35,12 @@ def _iou(shot: FitShot, found: Tensor) -> float:
 
 
 @torch.no_grad()
-def tuned_threshold(shots: Sequence[FitShot], alone: Sequence[ScoredProposals], default: float) -> float:
+def tuned_threshold(shots: Sequence[Example], alone: Sequence[ScoredProposals], default: float) -> float:
     """Half way (geometrically) from a base's `default` to the threshold that finds the left-out shots best.
 
     Half way, since a few shots with little beside the object in them say little of what it may be mistaken for.
     """
-    found = [concept_shares(scored, scored.masks.sigmoid())[0] for scored in alone]
+    found = [concept_shares(scored, scored.every_mask.sigmoid())[0] for scored in alone]
     ious = [fmean(_iou(shot, f > limit) for shot, f in zip(shots, found, strict=True)) for limit in THRESHOLDS]
     logs = [math.log(t) for t, iou in zip(THRESHOLDS, ious, strict=True) if iou >= max(ious) - PLATEAU]
     return math.exp((math.log(default) + sum(logs) / len(logs)) / 2)

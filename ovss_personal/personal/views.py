@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -15,11 +16,10 @@ FARTHER = 0.25  # of each side, mirrored outwards
 CLOSER = 0.6  # of each side, at least
 
 
-def filled_up(shots: Sequence[Shot], at_least: int) -> list[Shot]:
-    """The shots, and as many of their views as make `at_least` pictures."""
+def more_views(shots: Sequence[Shot], count: int) -> list[Shot]:
+    """So many views of the shots, if there are as many; a negative number is none."""
     views = (view(shot) for view in (mirrored, closer, farther) for shot in shots)
-    missing = max(0, at_least - len(shots))
-    return [*shots, *(view for view, _ in zip(views, range(missing), strict=False))]
+    return list(islice(views, max(0, count)))
 
 
 def mirrored(shot: Shot) -> Shot:

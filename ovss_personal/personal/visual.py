@@ -29,8 +29,7 @@ def masked_mean(features: Tensor, mask: Tensor, contrast: float | Tensor = 0.0) 
 
 def shot_embedding(proposals: Proposals, mask: BoolMask, contrast: float | Tensor = 0.0) -> Tensor:
     """(D,) what one shot adds to F_per: the masked mean of its features."""
-    size = (proposals.features.shape[1], proposals.features.shape[2])
-    return masked_mean(proposals.features, to_grid(mask, proposals.canvas, size), contrast)
+    return masked_mean(proposals.features, to_grid(mask, proposals.canvas, proposals.features), contrast)
 
 
 def visual_embedding(per_shot: Sequence[Tensor]) -> Tensor:

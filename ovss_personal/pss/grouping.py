@@ -81,12 +81,13 @@ def photo_features(
 
 
 def _embedded(device: str | None, cache: ProposalCache | None) -> Callable[[RGBImage], Features]:
-    from ovss_personal.engine import api
+    from ovss_personal.bases import load_base
+    from ovss_personal.engine.see import propose
 
-    base = api.load_base("embedded", device=device)
+    base = load_base("embedded", device=device)
 
     def look(image: RGBImage) -> Features:
-        mean = api.propose(base, image, cache).features.mean((1, 2))
+        mean = propose(base, image, cache).features.mean((1, 2))
         row: Features = (mean / mean.norm()).cpu().numpy()
         return row
 

@@ -18,13 +18,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from tqdm import tqdm
 
+from ovss_personal.bases import load_base
 from ovss_personal.benchmarks.composites.sources import RGB, SHOT_BACKGROUNDS, Sources, fetch
 from ovss_personal.benchmarks.stamps import WORDS, Painter
-from ovss_personal.engine.api import composed_by, load_base, personalize, propose, scored_proposals, segment
+from ovss_personal.engine.find import Finder, way_of
+from ovss_personal.engine.learn import personalize
+from ovss_personal.engine.see import see
 from ovss_personal.evaluation.metrics import PersonalCounts, mean_and_interval
 from ovss_personal.painting.grid import to_grid
 from ovss_personal.painting.overlay import grow
-from ovss_personal.store.cache import MemoryCache
 from ovss_personal.structures import BoolMask, Proposals, Shot
 
 if TYPE_CHECKING:
@@ -101,25 +103,24 @@ def _shot(image: RGB, mask: BoolMask) -> Shot:
 def _ask(
     base: Base, concept: Concept, word: str, image: RGB, mine: BoolMask, equal: BoolMask, result: BirdResult
 ) -> None:
-    cache, phrase = MemoryCache(), f"{word} on {NAME}"
+    seen, phrase = see(base, image), f"{word} on {NAME}"
     others = [other for other in WORDS if other != word]
-    plain = segment(base, image, words=[word, *others], concepts=[concept], cache=cache)
+    plain = Finder(base, [word, *others], [concept]).find(seen)
     masks = {PLAIN: plain.mask(word), NEAR: touching_parts(plain.mask(word), plain.mask(NAME))}
     for way, words in ((PHRASE, [phrase, *others]), (BESIDE, [phrase, word, *others])):
-        masks[way] = segment(base, image, words=words, concepts=[concept], cache=cache).mask(phrase)
+        masks[way] = Finder(base, words, [concept]).find(seen).mask(phrase)
     for way, mask in masks.items():
         result.found[way].counts.add(mask, mine)
         result.found[way].equal.add(mask, equal)
-    proposals = propose(base, image, cache)
-    score = scored_proposals(base, proposals, [phrase, *others], [concept]).words[:, 0]
-    result.ranked += bool(score[best_proposal(proposals, mine)] > score[best_proposal(proposals, equal)])
+    score = Finder(base, [phrase, *others], [concept]).score(seen.proposals).words[:, 0]
+    result.ranked += bool(score[best_proposal(seen.proposals, mine)] > score[best_proposal(seen.proposals, equal)])
     result.pictures += 1
 
 
 def best_proposal(proposals: Proposals, truth: BoolMask) -> int:
     """Which proposal has the largest IoU with the truth (H, W), on the proposals' grid."""
     masks = proposals.masks > 0
-    target = to_grid(truth, proposals.canvas, (masks.shape[1], masks.shape[2]))
+    target = to_grid(truth, proposals.canvas, masks)
     iou = (masks & target).flatten(1).sum(1) / (masks | target).flatten(1).sum(1).clamp(min=1)
     return int(iou.argmax())
 
@@ -160,7 +161,7 @@ def main() -> None:
     sources = Sources(args.stamps) if args.stamps else fetch()
     results = list(tqdm(measure(base, sources, args.birds, args.seed), total=args.birds, desc="birds", disable=None))
     pictures = sum(result.pictures for result in results)
-    print(f"{len(results)} birds, {pictures} pictures; composed by the {composed_by(base)} way\n\n{table(results)}")
+    print(f"{len(results)} birds, {pictures} pictures; composed by the {way_of(base)} way\n\n{table(results)}")
     ranked = sum(result.ranked for result in results)
     print(f"\nThe proposal on my bird scores higher than its equal in {ranked} of {pictures} pictures.")
 

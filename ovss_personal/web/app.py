@@ -19,7 +19,7 @@ from fastapi.responses import FileResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel, Field
 
-from ovss_personal.engine.learning import FIT_WORDS
+from ovss_personal.engine.plan import FIT_WORDS
 from ovss_personal.errors import OvssError, OvssWarning, ResourceError, ShotsError, UsageError
 from ovss_personal.io.vocabulary import named_words
 from ovss_personal.store.files import safe_name
@@ -125,7 +125,7 @@ def create_app(base: Base, hosts: Sequence[str] = ("127.0.0.1", "localhost", "[:
         async with receiving:
             data = await uploads.read_body(request, uploads.MAX_PHOTO_BYTES)
             tabs.check_room(tab, len(data))
-            photo, notes = await in_turn(work.look, base, uploads.shown_name(file), data)
+            photo, notes = await in_turn(work.take_in, base, uploads.shown_name(file), data)
         key = secrets.token_urlsafe(9)
         tab.photos[key] = photo
         described, _ = await in_turn(work.describe_photo, key, photo)

@@ -77,13 +77,14 @@ def piece(proposals: Proposals, number: int, at: tuple[float, float]) -> BoolMas
     rows, columns = grid_size(height, width)
     one = proposals.masks[number : number + 1]
     small = mask_rows(one, replace(proposals.canvas, original=(rows, columns)), 0, rows)[0] > 0
-    near = grow(connected(small.numpy(), int(at[1] * rows), int(at[0] * columns)), 1)
+    near = grow(connected(small.cpu().numpy(), int(at[1] * rows), int(at[0] * columns)), 1)
     across = np.arange(width) * columns // width
     found = np.empty((height, width), bool)
     for top in range(0, height, ROWS):
         bottom = min(height, top + ROWS)
         down = np.arange(top, bottom) * rows // height
-        found[top:bottom] = (mask_rows(one, proposals.canvas, top, bottom)[0] > 0).numpy() & near[np.ix_(down, across)]
+        inside = (mask_rows(one, proposals.canvas, top, bottom)[0] > 0).cpu().numpy()
+        found[top:bottom] = inside & near[np.ix_(down, across)]
     return found
 
 

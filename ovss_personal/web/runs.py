@@ -56,6 +56,6 @@ def outlines(proposals: Proposals) -> list[dict[str, object]]:
         best = left[0]
         alike = {n for n in left if n == best or iou[best, n] > SAME}
         left = [n for n in left if n not in alike]
-        runs = mask_runs(masks[best].numpy().reshape(size))
+        runs = mask_runs(masks[best].cpu().numpy().reshape(size))
         found.append({"id": best, "score": round(stable[best].item() + 0.02 * len(alike), 3), "runs": runs})
     return found

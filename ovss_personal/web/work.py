@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from ovss_personal.engine import api
+from ovss_personal.engine.find import Finder, way_of
+from ovss_personal.engine.learn import personalize
+from ovss_personal.engine.see import Seen, SeenShot, see
 from ovss_personal.io.images import decode, to_rgb
 from ovss_personal.io.vocabulary import NAMED, check_words, named_words
 from ovss_personal.painting.overlay import BACKGROUND_WORDS, index_png, word_colours
 from ovss_personal.painting.segmentation import Segmentation
-from ovss_personal.store.cache import MemoryCache
 from ovss_personal.store.files import safe_name
 from ovss_personal.structures import RGBImage, Shot
 from ovss_personal.web.drawing import Outline, Stroke, draw
@@ -33,7 +34,7 @@ PREVIEW_SIDE = 1024
 Drawn = tuple[Photo, Sequence[Outline | Stroke]]
 
 
-def look(base: Base, name: str, data: bytes) -> Photo:
+def take_in(base: Base, name: str, data: bytes) -> Photo:
     """Decode an upload and pass it through the base. Raises ImageError if it is no photo that can be used."""
     image = _decode(name, data)
     preview = Image.fromarray(image)
@@ -44,7 +45,7 @@ def look(base: Base, name: str, data: bytes) -> Photo:
         sha256=hashlib.sha256(data).hexdigest(),
         preview=_encoded(preview, "JPEG", quality=88),
         preview_size=(preview.height, preview.width),
-        proposals=api.propose(base, image),
+        proposals=see(base, image).proposals,
     )
 
 
@@ -70,19 +71,14 @@ def learn(base: Base, tab: Tab, job: Job, drawn: Sequence[Drawn], concept: str, 
             raise TabClosedError
         job.done, job.total, job.stage = done, total, stage
 
-    cache, shots = MemoryCache(), []
-    for photo, steps in drawn:
-        shot = _shot(photo, steps)
-        cache.put(api.proposal_key(base, shot.image), photo.proposals)
-        shots.append(shot)
-    return api.personalize(
+    return personalize(
         base,
-        shots,
+        [SeenShot(_shot(photo, steps), photo.proposals) for photo, steps in drawn],
         concept=concept,
         class_name=class_name,
         progress=progress,
         on_loss=job.losses.append,
-        cache=cache,
+        negative_mask=True,  # the page shows it
     )
 
 
@@ -102,10 +98,10 @@ def describe_concept(key: str, concept: Concept) -> dict[str, Any]:
 def find(base: Base, photo: Photo, words: str, concepts: Sequence[Concept]) -> dict[str, Any]:
     """The labels of a photo's preview, run-length coded, and what there is to say of every word."""
     image = np.asarray(Image.open(io.BytesIO(photo.preview)).convert("RGB"))
-    chosen = _words(words, concepts)
-    found = api.segment_seen(base, photo.proposals, image, words=chosen, concepts=concepts)
+    finder = Finder(base, _words(words, concepts), concepts)
+    found = finder.find(Seen(image, photo.proposals, base.fingerprint))
     values, lengths = label_runs(found.labels)
-    composed = api.compositions_in(chosen, concepts)
+    composed = finder.compositions
     return {
         "size": list(found.labels.shape),
         "values": values,
@@ -119,7 +115,7 @@ def find(base: Base, photo: Photo, words: str, concepts: Sequence[Concept]) -> d
                 "present": found.present(word),
                 "score": found.score(word),
                 "area": found.area(word),
-                "composed": f"{composed[word].plain} ({api.composed_by(base)})" if word in composed else None,
+                "composed": f"{composed[word].plain} ({way_of(base)})" if word in composed else None,
             }
             for word, colour in zip(found.words, word_colours(found.words, found.concepts), strict=True)
         ],
@@ -130,7 +126,8 @@ def negative_mask(photo: Photo, concept: Concept) -> bytes:
     """A grey PNG on the proposals' grid: where the negative mask says that the thing is not (eq. 4)."""
     height, width = photo.proposals.canvas.original
     canvas, grid = photo.proposals.canvas, photo.proposals.masks.shape[1:]
-    weight = concept.head.negative_mask(photo.proposals.masks).sigmoid()
+    masks = photo.proposals.masks
+    weight = concept.head.to(masks.device).negative_mask(masks).sigmoid().cpu()
     # The grid covers the padded canvas, the photo only a part of it.
     rows, columns = (max(1, round(g * r / p)) for g, r, p in zip(grid, canvas.resized, canvas.padded, strict=True))
     grey = Image.fromarray((weight[:rows, :columns] * 255).round().byte().numpy())
@@ -157,7 +154,7 @@ def result_zip(base: Base, photo: Photo, words: str, concepts: Sequence[Concept]
     """What `ovss-personal segment` writes of one photo, at its own size, and the same as COCO."""
     chosen = _words(words, concepts)
     image = _decode(photo.name, photo.data)
-    found = api.segment_seen(base, photo.proposals, image, words=chosen, concepts=concepts)
+    found = Finder(base, chosen, concepts).find(Seen(image, photo.proposals, base.fingerprint))
     files = {
         "labels.png": index_png(found.labels),
         "overlay.png": _encoded(found.overlay(), "PNG"),

@@ -11,15 +11,17 @@ import torch.nn.functional as F
 from fakes import FakeBase, photo, shot
 from torch import Tensor
 
-from ovss_personal.engine import api
 from ovss_personal.engine.compose import compose, take_apart
+from ovss_personal.engine.find import Finder, segment, way_of
+from ovss_personal.engine.learn import personalize
+from ovss_personal.engine.see import see
 from ovss_personal.store.concept import Concept
 
 
 @pytest.fixture(scope="module")
 def dog() -> Concept:
     shots = [shot("red", i + 1, top=4 * i) for i in range(2)]
-    return api.personalize(FakeBase(extra_words=("other",)), shots, concept="my dog", class_name="dog")
+    return personalize(FakeBase(extra_words=("other",)), shots, concept="my dog", class_name="dog")
 
 
 @pytest.mark.parametrize(
@@ -71,26 +73,26 @@ class Reader(FakeBase):
 def test_a_base_that_reads_phrases_is_asked(dog: Concept) -> None:
     base = Reader(extra_words=("other",))
     image = photo("red", noise=9)
-    red = api.segment(base, image, words=["a red thing", "tree"])
-    found = api.segment(base, image, words=["hat on my dog", "tree"], concepts=[replace(dog, name="my DOG")])
+    red = segment(base, image, words=["a red thing", "tree"])
+    found = segment(base, image, words=["hat on my dog", "tree"], concepts=[replace(dog, name="my DOG")])
     assert base.asked == (("hat on a ", ""), 1)
-    assert (api.composed_by(base), api.composed_by(FakeBase())) == ("token", "joint")
+    assert (way_of(base), way_of(FakeBase())) == ("token", "joint")
     assert found.words == ("hat on my dog", "tree", "other", "my DOG")
     assert found.score("hat on my dog") == red.score("a red thing")
 
 
 def test_a_composed_word_leaves_its_concept_as_it_was(dog: Concept) -> None:
     base, image = FakeBase(extra_words=("other",)), photo("red", noise=9)
-    without = api.segment(base, image, words=["tree"], concepts=[dog])
-    beside = api.segment(base, image, words=["tree", "hat on my dog"], concepts=[dog])
+    without = segment(base, image, words=["tree"], concepts=[dog])
+    beside = segment(base, image, words=["tree", "hat on my dog"], concepts=[dog])
     assert beside.mask("my dog").any() and beside.score("my dog") == without.score("my dog")
 
 
 def test_what_was_seen_is_painted_at_any_size(dog: Concept) -> None:
     base, image = FakeBase(extra_words=("other",)), photo("red", noise=9)
     words = ["tree", "hat on my dog"]
-    whole = api.segment(base, image, words=words, concepts=[dog])
-    again = api.segment_seen(base, api.propose(base, image), image, words=words, concepts=[dog])
+    whole = segment(base, image, words=words, concepts=[dog])
+    again = Finder(base, words, [dog]).find(see(base, image))
     assert (again.labels == whole.labels).all() and again.scores == whole.scores
-    half = api.segment_seen(base, api.propose(base, image), image[::2, ::2], words=words, concepts=[dog])
+    half = Finder(base, words, [dog]).find(replace(see(base, image), image=image[::2, ::2]))
     assert half.labels.shape == (16, 16) and (half.labels == whole.labels[::2, ::2]).mean() > 0.9

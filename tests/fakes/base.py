@@ -40,6 +40,7 @@ class FakeBase:
         extra_words: tuple[str, ...] = (),
     ) -> None:
         self.config = config or BaseConfig()
+        self.device = torch.device("cpu")
         self.fit_defaults = fit_defaults or FitConfig(alpha=0.3, learning_rate=5e-3, iterations=60, views=1)
         self.traits = traits or BaseTraits(20.0, no_object=0.5, positives="overlap", threshold=0.1)
         self.extra_words = extra_words
@@ -115,3 +116,8 @@ def shot(colour: str, number: int, top: int = 8, left: int = 8, size: int = 16) 
     mask[top : top + size, left : left + size] = True
     digest = hashlib.sha256(image.tobytes()).hexdigest()
     return Shot(image=image, mask=mask, name=f"images/{number}.png", sha256=digest)
+
+
+def reds(count: int) -> list[Shot]:
+    """Shots of a red square, each a little lower."""
+    return [shot("red", i + 1, top=4 * i) for i in range(count)]

@@ -26,7 +26,8 @@ from ovss_personal.bases.odise.heads import CategoryHead, best_synonym, cosine_l
 from ovss_personal.bases.odise.network import pad, padded_size
 from ovss_personal.bases.odise.sizes import TINY
 from ovss_personal.painting.grid import mask_rows
-from ovss_personal.painting.label_map import ScoredProposals, label_map, shares
+from ovss_personal.painting.painter import label_map
+from ovss_personal.painting.scores import ScoredProposals, shares
 from ovss_personal.structures import Canvas
 
 WORDS = ["cat", "kitten", "dog", "zebra crossing", "crosswalk", "my mug", "sky", "clouds", "grass field"]

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ovss_personal.config import FitConfig
 from ovss_personal.errors import InputError
-from ovss_personal.personal.fit import FitShot, Words, fit
+from ovss_personal.personal.fit import Example, FitTask, Fitted, FitWords, fit, fit_all
 from ovss_personal.structures import BaseTraits, BoolMask, Canvas, Proposals, Shot
 
 LN3 = log(3)
@@ -29,22 +29,27 @@ CORNER = [[LN3, -LN3], [-LN3, -LN3]]  # IoU exactly 1/2
 EVERYTHING = [[LN3, LN3], [LN3, LN3]]  # likewise: dice 1/3
 
 
-def by_hand(masks: list[list[list[float]]], embeddings: list[list[float]], mask: BoolMask = HALF) -> FitShot:
+def by_hand(masks: list[list[list[float]]], embeddings: list[list[float]], mask: BoolMask = HALF) -> Example:
     canvas = Canvas((2, 2), (2, 2), (2, 2))
-    return FitShot(Proposals(torch.tensor(masks), torch.tensor(embeddings), torch.ones(2, 2, 2), canvas), mask)
+    return Example(Proposals(torch.tensor(masks), torch.tensor(embeddings), torch.ones(2, 2, 2), canvas), mask)
 
 
-def plane_words(*open_words: tuple[float, float]) -> Words:
-    return Words(torch.tensor([1.0, 0.0]), torch.tensor(open_words), torch.zeros(0, 2))
+def plane_words(*open_words: tuple[float, float]) -> FitWords:
+    return FitWords(torch.tensor([1.0, 0.0]), torch.tensor(open_words), torch.zeros(0, 2))
 
 
-def words(base: FakeBase, config: FitConfig) -> Words:
-    hidden = base.competitors("mug", config.competitors)
-    return Words(base.encode(["mug"])[0], base.encode(OPEN_WORDS), hidden)
+def words(base: FakeBase, config: FitConfig) -> FitWords:
+    competitors = base.competitors("mug", config.competitors)
+    return FitWords(base.encode(["mug"])[0], base.encode(OPEN_WORDS), competitors)
 
 
-def looked(base: FakeBase, shots: list[Shot]) -> list[FitShot]:
-    return [FitShot(base.propose([s.image])[0], s.mask, s.ignore) for s in shots]
+def looked(base: FakeBase, shots: list[Shot]) -> list[Example]:
+    return [Example(base.propose([s.image])[0], s.mask, s.ignore) for s in shots]
+
+
+def shown(examples: list[Example], words: FitWords, traits: BaseTraits, config: FitConfig) -> Fitted:
+    """A fit whose negative mask is wanted, whatever reads it."""
+    return fit_all([FitTask(tuple(examples), words, config, shown=True)], traits)[0]
 
 
 def reds(count: int) -> list[Shot]:
@@ -115,16 +120,16 @@ def test_eq_7_weighs_the_negative_mask_s_loss(lambda_m: float, bias: float) -> N
     quarter = np.array([[True, False], [False, False]])
     config = replace(STILL, learning_rate=0.01, lambda_m=lambda_m)
     shot_ = by_hand([CORNER], [[0.0, 1.0]], quarter)
-    head, losses = fit([shot_], plane_words((-1.0, 0.0)), BaseTraits(1.0), config)
+    head, losses = shown([shot_], plane_words((-1.0, 0.0)), BaseTraits(1.0), config)
     assert head.mask_bias.item() == pytest.approx(bias, abs=1e-6)
     assert losses["neg_mask"] == pytest.approx(log(2), abs=0.01)
 
 
-def paper_loss(base: FakeBase, proposals: Proposals, target: Tensor, words: Words, head: NaiveHead) -> Tensor:
+def paper_loss(base: FakeBase, proposals: Proposals, target: Tensor, words: FitWords, head: NaiveHead) -> Tensor:
     """Eq. 1 as SAN has it: V + 2 classes, the one matched proposal is the concept, every other "no object"."""
     s, void = base.traits.logit_scale, base.traits.void
     assert void is not None
-    logits = s * proposals.embeddings @ torch.cat((words.open, words.hidden, head.word[None], void)).T
+    logits = s * proposals.embeddings @ torch.cat((words.open, words.competitors, head.word[None], void)).T
     personal, nothing = logits.shape[1] - 2, logits.shape[1] - 1
     dice, bce = mask_terms(proposals.masks, target)
     cost = 5 * dice + 5 * bce - 2 * logits.softmax(1)[:, personal]
@@ -136,9 +141,11 @@ def paper_loss(base: FakeBase, proposals: Proposals, target: Tensor, words: Word
     return 5 * dice[matched] + 5 * bce[matched] + 2 * F.cross_entropy(logits, classes, weight)
 
 
-def overlap_loss(base: FakeBase, proposals: Proposals, target: Tensor, words: Words, head: NaiveHead) -> Tensor:
+def overlap_loss(base: FakeBase, proposals: Proposals, target: Tensor, words: FitWords, head: NaiveHead) -> Tensor:
     """Every proposal on the object is the concept; of the others, anything but it."""
-    logits = base.traits.logit_scale * proposals.embeddings @ torch.cat((words.open, words.hidden, head.word[None])).T
+    logits = (
+        base.traits.logit_scale * proposals.embeddings @ torch.cat((words.open, words.competitors, head.word[None])).T
+    )
     p = logits.double().softmax(1)[:, -1]
     hard, truth = proposals.masks > 0, target.bool()
     iou = (hard & truth).sum((1, 2)) / (hard | truth).sum((1, 2))
@@ -173,7 +180,7 @@ class NaiveHead(nn.Module):
         return mixed / mixed.norm()
 
 
-def naive_fit(base: FakeBase, shots: list[Shot], words: Words, config: FitConfig, seg_loss: Callable) -> NaiveHead:
+def naive_fit(base: FakeBase, shots: list[Shot], words: FitWords, config: FitConfig, seg_loss: Callable) -> NaiveHead:
     """The method as it reads: the base looks at the photo anew on every iteration, nothing is kept."""
     means = []
     for one in shots:
@@ -215,7 +222,7 @@ def test_the_fit_equals_a_loop_that_runs_the_base_on_every_iteration(rule: str, 
         config, seg_loss = FitConfig(), overlap_loss
     config = replace(config, iterations=60, learning_rate=2e-3, seed=5)
     shots, given = reds(count), words(base, config)
-    head, _ = fit(looked(base, shots), given, base.traits, config)
+    head, _ = shown(looked(base, shots), given, base.traits, config)
     assert base.looks == count
     naive = naive_fit(base, shots, given, config, seg_loss)
     assert torch.allclose(head.text, naive.text[0], atol=1e-4)
@@ -311,7 +318,7 @@ def test_what_is_ignored_does_not_count() -> None:
     one = shot("red", 1)
     config = FitConfig(iterations=30, learning_rate=0.05)
     given = words(base, config)
-    head, _ = fit(looked(base, [replace(one, ignore=~one.mask)]), given, base.traits, config)
+    head, _ = shown(looked(base, [replace(one, ignore=~one.mask)]), given, base.traits, config)
     (seen,) = looked(base, [one])
     assert (head.negative_mask(seen.proposals.masks) < 0).all()
 
@@ -342,8 +349,8 @@ def test_a_fit_finds_its_object() -> None:
     base = FakeBase()
     config, given = base.fit_defaults, words(base, base.fit_defaults)
     seen = looked(base, reds(3))
-    before = fit(seen, given, base.traits, replace(config, iterations=1, learning_rate=1e-12))[1]
-    head, after = fit(seen, given, base.traits, config)
+    before = shown(seen, given, base.traits, replace(config, iterations=1, learning_rate=1e-12))[1]
+    head, after = shown(seen, given, base.traits, config)
     embeddings = base.propose([shot("red", 9).image])[0].embeddings
     assert (embeddings @ head.word).argmax() == 0  # the red proposal
     assert set(before) == set(after) == {"seg", "neg_embedding", "neg_mask"}
@@ -354,7 +361,7 @@ def test_the_negative_mask_s_weight_changes_nothing_else() -> None:
     base = FakeBase()
     config = FitConfig(iterations=20)
     seen, vocabulary = looked(base, reds(3)), words(base, config)
-    whole = fit(seen, vocabulary, base.traits, config)[0]
-    without = fit(seen, vocabulary, base.traits, replace(config, lambda_m=0.0))[0]
+    whole = shown(seen, vocabulary, base.traits, config)[0]
+    without = shown(seen, vocabulary, base.traits, replace(config, lambda_m=0.0))[0]
     assert torch.equal(whole.text, without.text) and torch.equal(whole.embedding_weights, without.embedding_weights)
     assert whole.mask_weights.any() and not without.mask_weights.any()

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from ovss_personal.config import FitConfig
-from ovss_personal.painting.label_map import ScoredProposals, label_map
-from ovss_personal.personal.head import Contender, PersonalHead, rest_logits, score, with_negatives
+from ovss_personal.painting.painter import label_map
+from ovss_personal.painting.scores import ScoredProposals
+from ovss_personal.personal.head import PersonalHead, ReadyConcept, competing_logits, score, with_negatives
 from ovss_personal.structures import BaseTraits, Canvas, Proposals
 
 PAPER = FitConfig.preset("paper")
@@ -63,8 +64,8 @@ def softmax_rule(traits: BaseTraits) -> object:
     return rule
 
 
-def scored(proposals: Proposals, text: Tensor, contenders: list[Contender], traits: BaseTraits) -> ScoredProposals:
-    return score(proposals, text, contenders, softmax_rule(traits), traits)  # type: ignore[arg-type]
+def scored(proposals: Proposals, text: Tensor, concepts: list[ReadyConcept], traits: BaseTraits) -> ScoredProposals:
+    return score(proposals, text, concepts, softmax_rule(traits), traits)  # type: ignore[arg-type]
 
 
 def test_eq_2_is_the_unit_norm_mix_of_the_embeddings() -> None:
@@ -100,9 +101,9 @@ def test_alpha_is_the_share_of_the_visual_embedding(alpha: float, expected: tupl
 def test_rest_is_the_logsumexp_of_all_competitors_and_the_void_row() -> None:
     embeddings, rows = torch.tensor([[1.0, 0.0]]), torch.tensor([[1.0, 0.0], [0.0, 1.0]])
     # Scale ln 3: logits ln 3 and 0; the void row adds another 0.
-    assert rest_logits(embeddings, rows, BaseTraits(log(3))).item() == pytest.approx(log(4))
+    assert competing_logits(embeddings, rows, BaseTraits(log(3))).item() == pytest.approx(log(4))
     void = BaseTraits(log(3), void=torch.tensor([[0.0, 1.0]]))
-    assert rest_logits(embeddings, rows, void).item() == pytest.approx(log(5))
+    assert competing_logits(embeddings, rows, void).item() == pytest.approx(log(5))
 
 
 def test_odds_against_hidden_competitors() -> None:
@@ -110,8 +111,8 @@ def test_odds_against_hidden_competitors() -> None:
     # Competitors (0, 1) and (-1, 0): e^0 + e^-ln3 = 4/3 for the first, e^ln3 + e^0 = 4 for the second.
     # p = 3 / (3 + 4/3) = 9/13, and 1 / (1 + 4) = 1/5.
     proposals = Proposals(torch.zeros(2, 1, 1), torch.eye(2), torch.zeros(2, 1, 1), Canvas((1, 1), (1, 1), (1, 1)))
-    contender = Contender(head(), HIDDEN, torch.tensor([[0.0, 1.0], [-1.0, 0.0]]))
-    found = scored(proposals, torch.tensor([[0.0, 1.0]]), [contender], BaseTraits(log(3), threshold=0.15))
+    concept = ReadyConcept(head(), HIDDEN, torch.tensor([[0.0, 1.0], [-1.0, 0.0]]))
+    found = scored(proposals, torch.tensor([[0.0, 1.0]]), [concept], BaseTraits(log(3), threshold=0.15))
     assert found.personal[:, 0].tolist() == pytest.approx([9 / 13, 1 / 5])
     assert found.words.tolist() == [[1.0], [1.0]]  # the one open word has everything, as without the concept
     assert len(found.masks) == 2  # no negative mask
@@ -121,13 +122,13 @@ def test_odds_against_hidden_competitors() -> None:
 def test_the_paper_s_rule_is_one_softmax_over_words_and_concept() -> None:
     # Scale ln 3, words (0, 1) and concept (1, 0): 3/4 to 1/4. The negative embedding (1, 1) / √2 is undecided.
     proposals = Proposals(torch.ones(2, 1, 1), torch.eye(2), torch.zeros(2, 1, 1), Canvas((1, 1), (1, 1), (1, 1)))
-    contender = Contender(head(), PAPER, torch.tensor([[0.0, 1.0]]))
-    found = scored(proposals, torch.tensor([[0.0, 1.0]]), [contender], BaseTraits(log(3)))
+    concept = ReadyConcept(head(), PAPER, torch.tensor([[0.0, 1.0]]))
+    found = scored(proposals, torch.tensor([[0.0, 1.0]]), [concept], BaseTraits(log(3)))
     assert found.personal[:, 0].tolist() == pytest.approx([3 / 4, 1 / 4, 1 / 2])
     assert found.words[:, 0].tolist() == pytest.approx([1 / 4, 3 / 4, 1 / 2])
-    assert found.masks.flatten().tolist() == [1.0, 1.0, 1.5]  # the negative mask: 2 - 1 + 0.5
+    assert found.every_mask.flatten().tolist() == [1.0, 1.0, 1.5]  # the negative mask: 2 - 1 + 0.5
     assert found.thresholds == (None,)
-    with_limit = scored(proposals, torch.tensor([[0.0, 1.0]]), [contender], BaseTraits(1.0, paper_threshold=0.4))
+    with_limit = scored(proposals, torch.tensor([[0.0, 1.0]]), [concept], BaseTraits(1.0, paper_threshold=0.4))
     assert with_limit.thresholds == (0.4,)
 
 
@@ -135,8 +136,8 @@ def test_without_a_negative_mask_the_paper_s_rule_keeps_the_open_masks() -> None
     generator = torch.Generator().manual_seed(0)
     proposals = random_proposals(generator)
     plain = replace(PAPER, negative=False)
-    contender = Contender(random_head(generator), plain, random_unit(generator, 3, 5))
-    found = scored(proposals, random_unit(generator, 3, 5), [contender], BaseTraits(5.0))
+    concept = ReadyConcept(random_head(generator), plain, random_unit(generator, 3, 5))
+    found = scored(proposals, random_unit(generator, 3, 5), [concept], BaseTraits(5.0))
     assert torch.equal(found.masks, proposals.masks)
 
 
@@ -155,7 +156,7 @@ def test_the_order_of_the_proposals_changes_nothing(config: FitConfig, seed: int
     )
     image = torch.zeros(5, 7, 3, dtype=torch.uint8).numpy()
     one, two = (
-        label_map(scored(p, text, [Contender(h, config, text)], traits), CANVAS, image, ("a", "b", "c"), ("mine",))
+        label_map(scored(p, text, [ReadyConcept(h, config, text)], traits), CANVAS, image, ("a", "b", "c"), ("mine",))
         for p, h in ((proposals, personal), (shuffled, permuted))
     )
     assert two.scores == pytest.approx(one.scores, abs=1e-5)
@@ -166,8 +167,8 @@ def test_the_order_of_the_proposals_changes_nothing(config: FitConfig, seed: int
 def test_a_hidden_concept_leaves_the_words_as_they_were(seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     proposals, text, traits = random_proposals(generator), random_unit(generator, 3, 5), BaseTraits(5.0)
-    contender = Contender(random_head(generator), HIDDEN, random_unit(generator, 4, 5))
-    without, along = scored(proposals, text, [], traits), scored(proposals, text, [contender], traits)
+    concept = ReadyConcept(random_head(generator), HIDDEN, random_unit(generator, 4, 5))
+    without, along = scored(proposals, text, [], traits), scored(proposals, text, [concept], traits)
     assert torch.equal(without.words, along.words)
     image = torch.zeros(5, 7, 3, dtype=torch.uint8).numpy()
     before = label_map(without, CANVAS, image, ("a", "b", "c"))
@@ -181,9 +182,9 @@ def test_a_hidden_concept_leaves_the_words_as_they_were(seed: int) -> None:
 def test_the_paper_s_rule_leaves_the_logits_of_the_words_as_they_were(seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     proposals, text, traits = random_proposals(generator), random_unit(generator, 3, 5), BaseTraits(5.0)
-    contender = Contender(random_head(generator), replace(PAPER, negative=False), random_unit(generator, 4, 5))
+    concept = ReadyConcept(random_head(generator), replace(PAPER, negative=False), random_unit(generator, 4, 5))
     before = scored(proposals, text, [], traits).words.log()
-    after = scored(proposals, text, [contender], traits).words.log()
+    after = scored(proposals, text, [concept], traits).words.log()
     # Logits are log-probabilities up to one number a proposal, the same for all words.
     shift = after - before
     assert torch.allclose(shift, shift[:, :1].expand_as(shift), atol=1e-5)
@@ -193,10 +194,10 @@ def test_the_paper_s_rule_leaves_the_logits_of_the_words_as_they_were(seed: int)
 def test_several_hidden_concepts_in_one_pass_equal_each_alone() -> None:
     generator = torch.Generator().manual_seed(3)
     proposals, text, traits = random_proposals(generator), random_unit(generator, 3, 5), BaseTraits(5.0)
-    contenders = [Contender(random_head(generator), HIDDEN, random_unit(generator, 4, 5)) for _ in range(3)]
-    together = scored(proposals, text, contenders, traits)
-    for column, contender in enumerate(contenders):
-        alone = scored(proposals, text, [contender], traits)
+    concepts = [ReadyConcept(random_head(generator), HIDDEN, random_unit(generator, 4, 5)) for _ in range(3)]
+    together = scored(proposals, text, concepts, traits)
+    for column, concept in enumerate(concepts):
+        alone = scored(proposals, text, [concept], traits)
         assert torch.equal(together.personal[:, column], alone.personal[:, 0])
         assert torch.equal(together.words, alone.words)
 
@@ -205,20 +206,20 @@ def test_hidden_and_joined_concepts_keep_their_columns() -> None:
     generator = torch.Generator().manual_seed(4)
     proposals, text, traits = random_proposals(generator), random_unit(generator, 3, 5), BaseTraits(5.0)
     rows = random_unit(generator, 4, 5)
-    joined = [Contender(random_head(generator), PAPER, rows) for _ in range(2)]
-    hidden = Contender(random_head(generator), replace(HIDDEN, threshold=0.3), rows)
+    joined = [ReadyConcept(random_head(generator), PAPER, rows) for _ in range(2)]
+    hidden = ReadyConcept(random_head(generator), replace(HIDDEN, threshold=0.3), rows)
     mixed = scored(proposals, text, [joined[0], hidden, joined[1]], traits)
     assert torch.equal(mixed.personal[:, [0, 2]], scored(proposals, text, joined, traits).personal)
     assert torch.equal(mixed.personal[:6, 1], scored(proposals, text, [hidden], traits).personal[:, 0])
     assert mixed.thresholds == (None, 0.3, None)
-    assert len(with_negatives(proposals, [c.head for c in joined]).masks) == len(mixed.masks) == 8
+    assert len(with_negatives(proposals, [c.head for c in joined]).masks) == len(mixed.every_mask) == 8
 
 
 def test_the_base_s_own_words_stay_behind_the_user_s() -> None:
     proposals = Proposals(torch.zeros(1, 1, 1), torch.ones(1, 1), torch.zeros(1, 1, 1), CANVAS)
     shares = torch.tensor([[0.1, 0.2, 0.3, 0.4]])  # two words, the concept, `other`
     one = PersonalHead.start(torch.ones(1), torch.ones(1), 1, 0.0)
-    contender = Contender(one, replace(PAPER, negative=False), torch.ones(1, 1))
-    found = score(proposals, torch.ones(2, 1), [contender], lambda _, text: shares[:, : len(text) + 1], BaseTraits(1.0))
+    concept = ReadyConcept(one, replace(PAPER, negative=False), torch.ones(1, 1))
+    found = score(proposals, torch.ones(2, 1), [concept], lambda _, text: shares[:, : len(text) + 1], BaseTraits(1.0))
     assert torch.equal(found.words, shares[:, [0, 1, 3]])
     assert torch.equal(found.personal, shares[:, [2]])

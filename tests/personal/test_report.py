@@ -6,21 +6,21 @@ import numpy as np
 import pytest
 import torch
 
-from ovss_personal.painting.label_map import ScoredProposals
-from ovss_personal.personal.fit import FitShot
+from ovss_personal.painting.scores import ScoredProposals
+from ovss_personal.personal.fit import Example
 from ovss_personal.personal.report import outliers, shot_iou, tuned_threshold
 from ovss_personal.structures import Canvas, Proposals
 
 LEFT = torch.tensor([[9.0, -9.0], [9.0, -9.0]])
 
 
-def seen(mask: list[list[bool]]) -> tuple[FitShot, ScoredProposals]:
+def seen(mask: list[list[bool]]) -> tuple[Example, ScoredProposals]:
     """A 2 x 2 picture whose only concept takes the left column."""
     masks = torch.stack((LEFT, -LEFT))
     canvas = Canvas((2, 2), (2, 2), (2, 2))
     proposals = Proposals(masks, torch.eye(2), torch.zeros(2, 2, 2), canvas)
     personal = torch.tensor([[0.9], [0.1]])
-    return FitShot(proposals, np.array(mask)), ScoredProposals(masks, 1 - personal, personal, (0.5,))
+    return Example(proposals, np.array(mask)), ScoredProposals(masks, 1 - personal, personal, (0.5,))
 
 
 @pytest.mark.parametrize(

@@ -6,16 +6,15 @@ import numpy as np
 import pytest
 from fakes import shot
 
-from ovss_personal.personal.views import closer, farther, filled_up, mirrored
+from ovss_personal.personal.views import closer, farther, mirrored, more_views
 
 
-def test_views_fill_up_to_the_wanted_number_mirrored_first() -> None:
+def test_views_come_mirrored_first_and_are_no_more_than_there_are() -> None:
     shots = [shot("red", 1), shot("blue", 2)]
-    assert filled_up(shots, 1) == shots
-    assert [s.name for s in filled_up(shots, 5)] == ["images/1.png", "images/2.png"] * 2 + ["images/1.png"]
-    three = filled_up(shots[:1], 4)
-    assert [s.image.shape[0] for s in three] == [32, 32, 19, 48]
-    assert len(filled_up(shots[:1], 99)) == 4  # there are no more views of one shot than that
+    assert more_views(shots, 0) == more_views(shots, -1) == []
+    assert [s.name for s in more_views(shots, 3)] == ["images/1.png", "images/2.png", "images/1.png"]
+    assert [s.image.shape[0] for s in more_views(shots[:1], 3)] == [32, 19, 48]
+    assert len(more_views(shots[:1], 99)) == 3
 
 
 @pytest.mark.parametrize("view", [mirrored, closer, farther])

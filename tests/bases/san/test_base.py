@@ -20,7 +20,7 @@ from ovss_personal.bases.san.text import WordEncoder
 from ovss_personal.bases.weights import WEIGHTS
 from ovss_personal.config import BaseConfig, FitConfig
 from ovss_personal.errors import VocabularyError
-from ovss_personal.personal.fit import FitShot, Words, fit
+from ovss_personal.personal.fit import Example, Words, fit
 from ovss_personal.structures import Proposals, RGBImage
 
 
@@ -170,7 +170,7 @@ def test_a_concept_is_fitted_on_it(tiny: SanBase, seen: Proposals) -> None:
     mask[20:60, 30:80] = True
     words = Words(tiny.encode(["cup"])[0], tiny.encode(["tree"]), tiny.competitors("cup", "none"))
     config = dataclasses.replace(tiny.fit_defaults, iterations=3)
-    head, losses = fit([FitShot(seen, mask)], words, tiny.traits, config)
+    head, losses = fit([Example(seen, mask)], words, tiny.traits, config)
     assert set(losses) == {"seg", "neg_embedding", "neg_mask"}
     assert torch.isfinite(head.word).all()
 

@@ -9,26 +9,30 @@ import torch
 from fakes import FakeBase, shot
 
 from ovss_personal.config import FitConfig
-from ovss_personal.engine.learning import Lesson, Subject
-from ovss_personal.personal.fit import FitShot, FitTask, fit, fit_all
+from ovss_personal.engine.plan import ConceptWords, FitPlan
+from ovss_personal.engine.see import SeenShot, see_shots
+from ovss_personal.personal.fit import Example, FitTask, fit, fit_all
 
 PAPER = replace(FitConfig.preset("paper"), iterations=30)
 OURS = replace(FitConfig(), iterations=30)
 
 
-def seen(base: FakeBase, count: int) -> tuple[list[FitShot], list]:
-    shots = [shot("red", i + 1, top=4 * i, left=8 - 4 * (i % 2)) for i in range(count)]
-    return [FitShot(base.propose([s.image])[0], s.mask, s.ignore) for s in shots], shots
+def seen(base: FakeBase, count: int) -> list[SeenShot]:
+    return see_shots(base, [shot("red", i + 1, top=4 * i, left=8 - 4 * (i % 2)) for i in range(count)])
+
+
+def examples(shots: list[SeenShot]) -> tuple[Example, ...]:
+    return tuple(one.example for one in shots)
 
 
 def test_leave_one_out_fits_on_the_others() -> None:
     base = FakeBase()
-    looked, shots = seen(base, 3)
-    tasks = Lesson(Subject(base, "my mug", "mug"), shots, looked, OURS).tasks
-    place = {id(shot): i for i, shot in enumerate(looked)}
-    kept = [[place[id(shot)] for shot in task.shots] for task in tasks]
+    shots = seen(base, 3)
+    tasks = FitPlan(ConceptWords(base, "my mug", "mug"), shots, OURS, negative_mask=True).tasks
+    place = {one: i for i, one in enumerate(examples(shots))}
+    kept = [[place[example] for example in task.examples] for task in tasks]
     assert kept == [[0, 1, 2], [1, 2], [0, 2], [0, 1]]
-    assert [task.config.lambda_m for task in tasks] == [10.0, 0.0, 0.0, 0.0]
+    assert [task.masked for task in tasks] == [True, False, False, False]
 
 
 @pytest.mark.parametrize(
@@ -43,16 +47,15 @@ def test_leave_one_out_fits_on_the_others() -> None:
 )
 def test_no_fit_is_made_that_nothing_asks_for(config: FitConfig, flags: dict[str, bool], fits: int) -> None:
     base = FakeBase()
-    looked, shots = seen(base, 3)
-    assert len(Lesson(Subject(base, "my mug", "mug"), shots, looked, config, **flags).tasks) == fits
+    assert len(FitPlan(ConceptWords(base, "my mug", "mug"), seen(base, 3), config, **flags).tasks) == fits
 
 
 def test_a_fit_among_others_is_the_fit_alone() -> None:
     base = FakeBase()
-    looked, _ = seen(base, 3)
-    subject = Subject(base, "my mug", "mug")
+    shots = examples(seen(base, 3))
+    words = ConceptWords(base, "my mug", "mug")
     tasks = [
-        FitTask(tuple(looked[:count]), subject.words(config.competitors), replace(config, seed=seed))
+        FitTask(shots[:count], words.of_fit(config.competitors), replace(config, seed=seed))
         for config in (
             PAPER,
             replace(PAPER, visual="none"),
@@ -63,7 +66,7 @@ def test_a_fit_among_others_is_the_fit_alone() -> None:
         for count, seed in ((1, 0), (3, 0), (3, 4))
     ]
     for task, (head, losses) in zip(tasks, fit_all(tasks, base.traits), strict=True):
-        alone, expected = fit(task.shots, task.words, base.traits, task.config)
+        alone, expected = fit(task.examples, task.words, base.traits, task.config)
         for name, tensor in head.tensors().items():
             assert torch.allclose(tensor, alone.tensors()[name], atol=2e-5), name
         assert head.alpha == alone.alpha
@@ -72,12 +75,18 @@ def test_a_fit_among_others_is_the_fit_alone() -> None:
 
 def test_progress_and_losses_of_many() -> None:
     base = FakeBase()
-    looked, _ = seen(base, 2)
-    subject = Subject(base, "my mug", "mug")
-    words = subject.words("both")
-    tasks = [FitTask(tuple(looked), words, replace(OURS, iterations=n)) for n in (4, 2, 4)]
+    words = ConceptWords(base, "my mug", "mug").of_fit("both")
+    tasks = [FitTask(examples(seen(base, 2)), words, replace(OURS, iterations=n)) for n in (4, 2, 4)]
     told: list[tuple[int, int, str]] = []
     losses: list[float] = []
     fit_all(tasks, base.traits, lambda *step: told.append(step), losses.append)
     assert told == [(i, 6, "fit") for i in range(1, 7)]
     assert len(losses) == 4
+
+
+def test_fits_against_other_words_are_not_made_together() -> None:
+    base = FakeBase()
+    shots = examples(seen(base, 1))
+    tasks = [FitTask(shots, ConceptWords(base, name, "mug").of_fit("none"), PAPER) for name in ("my mug", "mug")]
+    with pytest.raises(ValueError, match="share their open words"):
+        fit_all(tasks, base.traits)

@@ -5,13 +5,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ovss_personal.painting import blocks as tiling
-from ovss_personal.painting import label_map as module
+from ovss_personal.painting import blocks, painter
+from ovss_personal.painting.blocks import Blocks
 from ovss_personal.painting.grid import mask_rows
-from ovss_personal.painting.label_map import ScoredProposals, concept_shares, decide, label_map, shares
+from ovss_personal.painting.painter import can_exceed, label_map, paint
+from ovss_personal.painting.scores import ScoredProposals, concept_shares, decide, shares
 from ovss_personal.structures import Canvas
 
 ONE = Canvas((1, 1), (1, 1), (1, 1))
@@ -65,14 +67,16 @@ def test_a_concept_s_share_is_relative_to_all_masks() -> None:
 def test_who_gets_a_pixel(
     words: list[float], personal: list[float], thresholds: tuple[float | None, ...], label: int
 ) -> None:
-    total = torch.tensor([4.0])
-    found = decide(torch.tensor(words)[:, None], torch.tensor(personal)[:, None], total, thresholds)
-    assert found.tolist() == [label]
+    # Four proposals that all have the pixel whole: sums are four times the probabilities, shares are these.
+    scored = ScoredProposals(
+        torch.zeros(4, 1, 1), torch.tensor(words).expand(4, -1) / 4, torch.tensor(personal).expand(4, -1), thresholds
+    )
+    assert decide(scored, torch.ones(4, 1)).tolist() == [label]
 
 
 @settings(deadline=None, derandomize=True)
 @given(seed=st.integers(0, 2**16), at_once=st.integers(1, 9))
-def test_tiles_equal_the_formula(seed: int, at_once: int) -> None:
+def test_blocks_equal_the_formula(seed: int, at_once: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     canvas = Canvas((9, 13), (6, 8), (8, 8))
     scored = ScoredProposals(
@@ -83,8 +87,8 @@ def test_tiles_equal_the_formula(seed: int, at_once: int) -> None:
     )
     image = np.zeros((9, 13, 3), np.uint8)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tiling, "SIDE", 4)
-        patch.setattr(module, "STEP_BYTES", at_once * 4 * 4 * 5 * 4)
+        patch.setattr(blocks, "SIDE", 4)
+        patch.setattr(painter, "STEP_BYTES", at_once * 4 * 4 * 5 * 4)
         found = label_map(scored, canvas, image, ("a", "b", "c"), ("mine", "yours"))
     weights = mask_rows(scored.masks, canvas, 0, 9).sigmoid().double().numpy()  # (5, 9, 13)
     words = np.einsum("nv,nhw->vhw", scored.words.numpy(), weights)
@@ -112,7 +116,7 @@ def check(scored: ScoredProposals, canvas: Canvas, side: int) -> None:
     count, thresholds = scored.words.shape[1], scored.thresholds
     names, mine = [f"word {i}" for i in range(count)], [f"concept {i}" for i in range(len(thresholds))]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tiling, "SIDE", side)
+        patch.setattr(blocks, "SIDE", side)
         found = label_map(scored, canvas, np.zeros((*canvas.original, 3), np.uint8), names, mine)
     weights = mask_rows(scored.masks.double(), canvas, 0, canvas.original[0]).sigmoid()
     total = weights.sum(0).numpy()
@@ -133,7 +137,7 @@ def check(scored: ScoredProposals, canvas: Canvas, side: int) -> None:
         sure = np.where(claimed, one, sure) & (abs(personal - limits) > tolerance).all(0)
     assert (found.labels == expected)[sure].all()
     best = np.concatenate((sums[:count] / total.clip(1e-6), personal)).max((1, 2)).clip(max=1)
-    assert found.scores == pytest.approx(best, abs=2 * tolerance + module.SCORE_TOLERANCE)
+    assert found.scores == pytest.approx(best, abs=2 * tolerance + painter.SCORE_TOLERANCE)
     assert found.labels.flags.c_contiguous and found.labels.shape == canvas.original
 
 
@@ -200,19 +204,19 @@ def test_a_free_concept_equal_to_a_word_leaves_it_the_pixel() -> None:
     assert found.labels.tolist() == [[1]] and found.scores[1] == found.scores[2]
 
 
-def test_a_tile_of_one_word_is_painted_without_its_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Two masks, one left and one right of column 40 of 96; only the third tile of six in a row has both.
+def test_a_block_of_one_word_is_painted_without_its_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Two masks, one left and one right of column 40 of 96; only the third block of six in a row has both.
     left = torch.where(torch.arange(24) < 10, 20.0, -20.0).expand(8, 24)
     words = torch.tensor([[0.5, 0.1, 0.4], [0.1, 0.6, 0.3]])
     scored, canvas = ScoredProposals(torch.stack((left, -left)), words, words[:, :0]), Canvas(*[(32, 96)] * 3)
     asked: list[int] = []
-    weights = tiling.Tiles.weights
+    weights = Blocks.weights
 
-    def noted(self: tiling.Tiles, some: torch.Tensor) -> torch.Tensor:
+    def noted(self: Blocks, some: torch.Tensor) -> torch.Tensor:
         asked.extend(some.tolist())
         return weights(self, some)
 
-    monkeypatch.setattr(tiling.Tiles, "weights", noted)
+    monkeypatch.setattr(Blocks, "weights", noted)
     found = label_map(scored, canvas, np.zeros((32, 96, 3), np.uint8), ("a", "b", "c"))
     assert (found.labels == np.repeat([0, 1], (40, 56))).all()
     assert sorted(asked) == [2, 8]
@@ -227,23 +231,23 @@ def test_what_a_form_can_reach_is_what_its_corners_reach(seed: int) -> None:
     form = torch.rand(4, 9, generator=generator) - 0.8
     corners = torch.cartesian_prod(*[torch.arange(2)] * 4)  # (16, 4)
     most = (ends[:, torch.arange(4), corners].double() @ form.double()).amax(1)  # (6, 9)
-    found = module.can_exceed(ends[..., 0], ends[..., 1], form)
+    found = can_exceed(ends[..., 0], ends[..., 1], form)
     assert found[most > 0].all() and not found[most < -1e-4].any()
 
 
 @settings(deadline=None, derandomize=True)
 @given(seed=st.integers(0, 2**16), original=sizes, resized=sizes, scale=st.sampled_from([1.0, 100.0]))
-def test_tiles_hold_the_masks_and_their_range(
+def test_blocks_hold_the_masks_and_their_range(
     seed: int, original: tuple[int, int], resized: tuple[int, int], scale: float
 ) -> None:
     masks = scale * torch.randn(3, 7, 5, generator=torch.Generator().manual_seed(seed))
     canvas = Canvas(original, resized, (resized[0] + 3, resized[1] + 2))
-    tiles = tiling.Tiles(masks, canvas)
-    every = torch.arange(tiles.count)
-    weights, (low, high, middle) = tiles.weights(every), tiles.survey(every)
+    image = Blocks(masks, canvas)
+    every = torch.arange(image.count)
+    weights, (low, high, middle) = image.weights(every), image.survey(every)
     assert (low <= weights.amin(1)).all() and (weights.amax(1) <= high).all()
     assert torch.isclose(weights, middle.unsqueeze(1), atol=1e-5).all(2).any(1).all()
-    whole = torch.stack([tiles.picture(weights[..., n]) for n in range(3)])
+    whole = torch.stack([image.picture(weights[..., n]) for n in range(3)])
     torch.testing.assert_close(whole, mask_rows(masks, canvas, 0, original[0]).sigmoid(), atol=1e-4, rtol=0)
 
 
@@ -254,3 +258,58 @@ def test_masks_without_any_shape(logit: float) -> None:
     found = label_map(scored, Canvas((20, 33), (20, 33), (20, 33)), np.zeros((20, 33, 3), np.uint8), ("a", "b"))
     assert (found.labels == (0 if logit == -1000 else 1)).all()
     assert found.scores == pytest.approx((0.0, 0.0) if logit == -1000 else (0.3, 0.35), abs=1e-5)
+
+
+# Many sets of scores of one image
+
+
+WORDS = ("a", "b", "c", "d", "other")
+
+
+def of_one_method(seed: int, masks: torch.Tensor, negative: bool, threshold: float | None) -> ScoredProposals:
+    """Scores of one concept; without a negative mask and with a threshold, the words are as without the concept."""
+    generator = torch.Generator().manual_seed(seed)
+    count = len(masks) + negative
+    own = masks.mul(torch.randn(len(masks), 1, 1, generator=generator)).sum(0, True)
+    rows = (3 * torch.randn(count, len(WORDS), generator=torch.Generator().manual_seed(0))).softmax(1)
+    personal = (3 * torch.randn(count, 1, generator=generator)).sigmoid()
+    if threshold is None or negative:
+        rows = rows * (1 - personal)
+    return ScoredProposals(masks, rows, personal, (threshold,), own if negative else None)
+
+
+@pytest.mark.parametrize("size", [(64, 48), (70, 83), (9, 130)])
+def test_together_each_has_the_labels_and_scores_that_it_has_alone(size: tuple[int, int]) -> None:
+    generator = torch.Generator().manual_seed(3)
+    knots = torch.randn(1, 12, 4, 4, generator=generator)
+    masks = 6 * F.interpolate(knots, (24, 24), mode="bicubic")[0] - 2
+    canvas = Canvas(size, size, size)
+    image = np.zeros((*size, 3), np.uint8)
+    cases = [(1, False, 0.3), (2, False, None), (3, True, 0.4), (4, True, None), (5, True, 0.4), (6, False, 0.2)]
+    layers = [of_one_method(seed, masks, negative, threshold) for seed, negative, threshold in cases]
+    plain = of_one_method(0, masks, False, 0.9)
+    layers.append(ScoredProposals(masks, plain.words, plain.personal[:, :0]))
+    both = torch.cat((layers[0].personal, layers[1].personal), 1)
+    layers.append(ScoredProposals(masks, plain.words, both, (0.3, 0.2)))
+    for own, found in zip(layers, paint(layers, canvas), strict=True):
+        names = ["mine", "yours"][: len(own.thresholds)]
+        alone = label_map(own, canvas, image, WORDS, names)
+        assert not names or ((alone.labels >= len(WORDS)).any() and (alone.labels < len(WORDS)).any())
+        assert (found.labels == alone.labels).mean() > 0.999  # equal but for ties in the last bit
+        assert found.best.tolist() == pytest.approx(alone.scores, abs=2e-5)
+    for own, found in zip(layers, paint(layers, canvas, best=False), strict=True):
+        check_labels(own, canvas, found.labels)
+
+
+def check_labels(scored: ScoredProposals, canvas: Canvas, labels: np.ndarray) -> None:
+    """They are those of the formula, but for ties in the last bit."""
+    weights = mask_rows(scored.every_mask, canvas, 0, canvas.original[0]).sigmoid()
+    assert (decide(scored, weights).numpy() == labels).mean() > 0.999
+
+
+def test_a_picture_is_put_together_from_its_blocks() -> None:
+    image = Blocks(torch.zeros(2, 4, 4), Canvas((20, 35), (20, 35), (20, 35)))
+    picture = torch.arange(32 * 48).view(32, 48)
+    # Two rows of three blocks of 16 x 16; the last ones reach over the edge.
+    split = torch.stack([picture[y : y + 16, x : x + 16].flatten() for y in (0, 16) for x in (0, 16, 32)])
+    assert (image.picture(split) == picture[:20, :35]).all()

@@ -1,0 +1,156 @@
+"""The fits that learning a concept takes, and what is made of them; apart, so that many concepts' can step together."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import torch
+
+from ovss_personal.config import Competitors, FitConfig
+from ovss_personal.engine.album import Album
+from ovss_personal.engine.see import SeenShot
+from ovss_personal.errors import OvssWarning
+from ovss_personal.io.vocabulary import check_word, named_words
+from ovss_personal.painting.scores import ScoredProposals
+from ovss_personal.personal.fit import FitTask, Fitted, FitWords
+from ovss_personal.personal.head import ReadyConcept, score
+from ovss_personal.personal.report import outliers, shot_iou, tuned_threshold
+from ovss_personal.store.concept import AlbumReport, Concept, FitReport, ShotReport
+from ovss_personal.structures import Progress, Proposals
+
+if TYPE_CHECKING:
+    from ovss_personal.bases.base import Base
+
+# The open words of every fit: what a concept learns not to be does not depend on what it is later used with.
+FIT_WORDS = "coco-stuff"
+WORDS_AT_ONCE = 16  # between two steps of the progress bar
+
+
+class ConceptWords:
+    """A concept's names and the words of its fits, as vectors of one base. Fits that share it can step together.
+
+    Args:
+        name: what the user calls the thing, "my bird".
+        class_name: class of the object, "bird"; by default the name.
+        progress: called with (done, total, "words").
+
+    Raises:
+        VocabularyError: a name is empty or too long.
+    """
+
+    def __init__(self, base: Base, name: str, class_name: str | None = None, progress: Progress | None = None):
+        self.base = base
+        self.name = check_word(name, "the concept's name")
+        self.class_name = check_word(class_name or name, "the class name")
+        self.open_words = tuple(word for word in named_words(FIT_WORDS) if word != self.name)
+        for i in range(0, len(self.open_words), WORDS_AT_ONCE):  # a large text encoder takes a while the first time
+            base.encode(self.open_words[i : i + WORDS_AT_ONCE])
+            if progress:
+                progress(min(i + WORDS_AT_ONCE, len(self.open_words)), len(self.open_words), "words")
+        self._concept, self._open = base.encode([self.class_name])[0], base.encode(self.open_words)
+        self._words: dict[Competitors, FitWords] = {}
+
+    def of_fit(self, competitors: Competitors) -> FitWords:
+        """The words of a fit against these competitors; the same object every time."""
+        if competitors not in self._words:
+            rows = self.base.competitors(self.class_name, competitors)
+            self._words[competitors] = FitWords(self._concept, self._open, rows)
+        return self._words[competitors]
+
+    def ready(self, fitted: Fitted, config: FitConfig) -> ReadyConcept:
+        """What was fitted, as it is scored against the words of its fit."""
+        words = self.of_fit(config.competitors)
+        return ReadyConcept(fitted[0], config, torch.cat((words.open, words.competitors)))
+
+    def scored(self, proposals: Proposals, ready: ReadyConcept) -> ScoredProposals:
+        """What was seen in a photo, against the open words of the fits and one concept."""
+        return score(proposals, self._open, [ready], self.base.word_scores, self.base.traits)
+
+
+class FitPlan:
+    """The fits of one concept with one configuration.
+
+    `tasks` are the fits: on all photos, then on all shots but each; `concept` makes of their outcome what is learned.
+
+    Args:
+        shots: the K.
+        views: more views of them (personal/views.py), for the fit on all photos.
+        album: what unlabelled photos add to that fit.
+        leave_one_out, negative_mask: as in `learn.personalize`.
+        report: whether it is wanted how well each shot is found again.
+    """
+
+    def __init__(
+        self,
+        words: ConceptWords,
+        shots: Sequence[SeenShot],
+        config: FitConfig,
+        *,
+        views: Sequence[SeenShot] = (),
+        album: Album | None = None,
+        leave_one_out: bool = True,
+        negative_mask: bool = False,
+        report: bool = True,
+    ):
+        self._words, self._shots, self._config, self._report = words, shots, config, report
+        self._album = album
+        self._own = [shot.example for shot in shots]
+        self._tunes = config.hidden and config.threshold is None
+        of_fit = words.of_fit(config.competitors)
+        examples = (*self._own, *(view.example for view in views))
+        whole = of_fit
+        if album:
+            examples = (*examples, *album.examples)
+            whole = replace(of_fit, competitors=torch.cat((of_fit.competitors, album.competitors)))
+        self.tasks = [FitTask(examples, whole, config, shown=negative_mask)]
+        if leave_one_out and len(shots) > 1 and (report or self._tunes):
+            for left in range(len(shots)):
+                kept = tuple(example for i, example in enumerate(self._own) if i != left)
+                self.tasks.append(FitTask(kept, of_fit, config))
+
+    def concept(self, fitted: Sequence[Fitted]) -> Concept:
+        """What is learned. Warns of a shot that the others do not find.
+
+        Args:
+            fitted: of each of `tasks`.
+        """
+        words, settings, base = self._words, self._config, self._words.base
+        whole, *left_out = fitted
+        without: list[float | None] = [None] * len(self._own)
+        odd = [False] * len(self._own)
+        if left_out:
+            others = [words.ready(other, settings) for other in left_out]
+            alone = [words.scored(shot.proposals, other) for shot, other in zip(self._shots, others, strict=True)]
+            if self._tunes:
+                settings = replace(settings, threshold=tuned_threshold(self._own, alone, base.traits.threshold))
+                alone = [replace(scored, thresholds=(settings.threshold,)) for scored in alone]
+            if self._report:
+                found = [shot_iou(example, scored) for example, scored in zip(self._own, alone, strict=True)]
+                without, odd = [*found], outliers(found)
+        for shot, is_odd in zip(self._shots, odd, strict=True):
+            if is_odd:
+                warnings.warn(
+                    f"the shot {shot.shot.name} does not fit the others; look at its mask, or leave it out.",
+                    OvssWarning,
+                    stacklevel=3,
+                )
+        ready = words.ready(whole, settings)
+        ious = [shot_iou(s.example, words.scored(s.proposals, ready)) for s in self._shots] if self._report else []
+        rows = tuple(
+            ShotReport(shot.shot.name, shot.shot.sha256, iou, alone, is_odd)
+            for shot, iou, alone, is_odd in zip(self._shots, ious, without, odd, strict=False)
+        )
+        album = AlbumReport(self._album.photos, len(self._album.examples)) if self._album else None
+        return Concept(
+            name=words.name,
+            class_name=words.class_name,
+            base_name=base.name,
+            base_fingerprint=base.fingerprint,
+            words=words.open_words,
+            head=whole[0],
+            config=settings,
+            report=FitReport(rows, whole[1], album),
+        )
