@@ -10,7 +10,7 @@ import difflib
 import math
 import re
 from collections.abc import Mapping, Set
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, get_args, get_type_hints
 
@@ -22,34 +22,92 @@ Preset = Literal["paper"]
 Dtype = Literal["float32", "bfloat16", "float16"]
 
 
+def _told(
+    help: str, *, bounds: tuple[int, int] | None = None, path: bool = False, changes_output: bool = False
+) -> dict[str, Any]:
+    """What is known of a field of `BaseConfig` beside its type and default.
+
+    Args:
+        help: what the command line says of it.
+        bounds: the least and the greatest number.
+        path: whether it is one.
+        changes_output: whether a concept that was learned with it can only be used with the same value.
+    """
+    return {"help": help, "bounds": bounds, "path": path, "changes_output": changes_output}
+
+
 @dataclass(frozen=True)
 class BaseConfig:
     """Which frozen base to load, and how. Raises ConfigError for a value of the wrong type or range.
 
+    The one declaration of these options: the command line, the YAMLs and `load_base` all take them from here.
+
     Attributes:
         base: name of a base that the program ships, or the dotted path of a class.
         device: as torch names it, e.g. `cpu`, `cuda:0`.
-        tiles: overlapping crops that are passed beside the whole image; 0 is none.
-        dtype: precision of the network; scores are float32.
+        tiles: overlapping crops that are passed beside the whole image, at most 64; 0 is none.
         weights: a file or folder to read the weights from in place of the base's own.
+        bank: a file of hidden competitors (`ovss-personal competitors build`), in place of the base's own, if any.
+        dtype: precision of the network; scores are float32.
         offline: open no connection, even if weights are missing.
         low_memory: keep on the device only the part of the network that is at work. Slower, the same result; ODISE
             takes part, the other bases are small.
     """
 
-    base: str = "embedded"
-    device: str = "cpu"
-    tiles: int = 0
-    dtype: Dtype = "float32"
-    weights: str | None = None
-    offline: bool = False
-    low_memory: bool = False
+    base: str = field(
+        default="embedded",
+        metadata=_told("A base's name (see `ovss-personal bases`) or a YAML file."),
+    )
+    device: str = field(
+        default="cpu",
+        metadata=_told("cpu, cuda, cuda:1, …; the base's own if left out."),
+    )
+    tiles: int = field(
+        default=0,
+        metadata=_told(
+            "Overlapping crops to look at as well: finds small objects, takes longer.",
+            bounds=(0, 64),
+            changes_output=True,
+        ),
+    )
+    weights: str | None = field(
+        default=None,
+        metadata=_told(
+            "Read the base's weights from this file (ODISE: folder), not where they are kept.",
+            path=True,
+            changes_output=True,
+        ),
+    )
+    bank: str | None = field(
+        default=None,
+        metadata=_told(
+            "Hidden competitors from this file (see `ovss-personal competitors build`).",
+            path=True,
+            changes_output=True,
+        ),
+    )
+    dtype: Dtype = field(
+        default="float32",
+        metadata=_told("Precision of the base; the base's own if left out.", changes_output=True),
+    )
+    offline: bool = field(
+        default=False,
+        metadata=_told("Open no connection, even if weights have to be downloaded first."),
+    )
+    low_memory: bool = field(
+        default=False,
+        metadata=_told("Keep only the part of a large base on the GPU that is at work; slower."),
+    )
 
     def __post_init__(self) -> None:
         _check_types(self)
         require(bool(self.base.strip()), "base", self.base, "a name")
         require(bool(self.device.strip()), "device", self.device, "a device such as 'cpu'")
-        require(self.tiles >= 0, "tiles", self.tiles, "0 or more")
+        for option in fields(self):
+            if option.metadata["bounds"]:
+                least, most = option.metadata["bounds"]
+                value = getattr(self, option.name)
+                require(least <= value <= most, option.name, value, f"from {least} to {most}")
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import sys
 import types
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -215,13 +215,14 @@ def test_personalize_hands_every_option_on(api: FakeApi) -> None:
         *("--base", "mine.yaml", "--device", "cuda:1", "--tiles", "4", "--seed", "3", "--label", "2"),
         *("--category", "dog", "--mask-orientation", "raw", "--alpha", "0.2", "--competitors", "bank"),
         *("--learning-rate", "0.01", "--weights", "san.pth", "--dtype", "bfloat16", "--offline"),
-        "--low-memory",
+        *("--low-memory", "--bank", "photos.safetensors"),
     )
     assert api.calls["load_base"] == {
         "name": "mine.yaml",
         "device": "cuda:1",
         "tiles": 4,
         "weights": Path("san.pth"),
+        "bank": Path("photos.safetensors"),
         "dtype": "bfloat16",
         "offline": True,
         "low_memory": True,
@@ -527,7 +528,9 @@ def test_demo_prints_a_line_an_album(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     assert result.stderr == "learning\n"
     facts = json.loads(run("demo", "--json").stdout)
-    assert facts["albums"][0]["iou_after"] == 0.756 and asked[5:7] == ["all", Path("out/demo")]
+    assert facts["albums"][0]["iou_after"] == 0.756 and asked[6:8] == ["all", Path("out/demo")]
+    run("demo", "--device", "cpu", "--tiles", "0", "--bank", "b")
+    assert asked[5] == {} and asked[-1] == {"device": "cpu", "tiles": 0, "bank": Path("b")}
 
 
 def test_doctor_is_content_here(private_cache: Path) -> None:
@@ -704,6 +707,15 @@ VERBS = [
     ["evaluate"],
     ["report"],
 ]
+
+
+def test_verbs_that_use_a_base_have_every_option_of_one() -> None:
+    for name in ("segment", "personalize", "evaluate", "web", "demo"):
+        told = " ".join(run(name, "--help").stdout.split())
+        for option in fields(BaseConfig):
+            assert f"--{option.name.replace('_', '-')} " in told
+            assert option.metadata["help"] in told.replace("- ", "-")
+    assert "'--tiles'" in run("segment", "x", "--out", "y", "--tiles", "65", code=2).output
 
 
 @pytest.mark.parametrize("words", VERBS, ids=" ".join)

@@ -90,7 +90,17 @@ def test_fit_values_out_of_type_or_range(settings: dict[str, Any], message: str)
 
 @pytest.mark.parametrize(
     "settings",
-    [{"tiles": -1}, {"device": " "}, {"base": ""}, {"weights": 3}, {"tiles": False}, {"dtype": "half"}, {"offline": 1}],
+    [
+        {"tiles": -1},
+        {"tiles": 65},
+        {"bank": 1},
+        {"device": " "},
+        {"base": ""},
+        {"weights": 3},
+        {"tiles": False},
+        {"dtype": "half"},
+        {"offline": 1},
+    ],
 )
 def test_base_values_out_of_type_or_range(settings: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=f"^{next(iter(settings))} must be"):
@@ -101,7 +111,7 @@ def test_base_values_out_of_type_or_range(settings: dict[str, Any]) -> None:
     ("text", "message", "hint"),
     [
         ("tiles: 1\nalfa: 0.1\n", "line 2: 'alfa' is not a setting.", "Did you mean 'alpha'?"),
-        ("qqqqqq: 1\n", "line 1: 'qqqqqq' is not a setting.", "The settings are alpha, base"),
+        ("qqqqqq: 1\n", "line 1: 'qqqqqq' is not a setting.", "The settings are alpha, bank"),
         ("1: 2\n", "line 1: '1' is not a setting.", "The settings are"),
         ("<<: {alpha: 7}\n", "line 1: '<<' is not a setting.", "The settings are"),
         ("\nalpha: high\n", "line 2: alpha must be a number, not 'high'.", None),

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import os
+from collections.abc import Mapping
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ovss_personal.config import BaseConfig, Dtype, FitConfig, load_config
+from ovss_personal.config import BaseConfig, FitConfig, load_config
 from ovss_personal.errors import UsageError
 
 if TYPE_CHECKING:
@@ -52,30 +54,21 @@ EXTRAS: dict[str, tuple[str, ...]] = {
 }
 
 
-def load_base(
-    name_or_yaml: str | Path = "embedded",
-    *,
-    device: str | None = None,
-    tiles: int | None = None,
-    weights: str | Path | None = None,
-    dtype: Dtype | None = None,
-    offline: bool | None = None,
-    low_memory: bool | None = None,
-) -> Base:
+def load_base(name_or_yaml: str | Path = "embedded", **options: Any) -> Base:
     """Load a frozen base by name, or from a YAML of settings.
 
     Args:
         name_or_yaml: a key of `BASES`, or the path of a YAML (see `configs/bases/`). In a YAML, `base` may also be
             the dotted path of a class of your own, `package.module.Class`, called with (BaseConfig, FitConfig).
-        device: as torch names it; overrides the YAML, as do all that follow.
-        tiles, weights, dtype, offline, low_memory: see `BaseConfig`.
+        options: fields of `BaseConfig` but `base`; they override the YAML. None leaves one as it is.
 
     Raises:
-        UsageError: no base of that name, the device is not there, or an extra is not installed.
-        ConfigError: the YAML is broken.
+        UsageError: no base or option of that name, the device is not there, or an extra is not installed.
+        ConfigError: the YAML is broken, or an option of the wrong type or range.
         WeightsError: the weights are missing or corrupt.
         ResourceError: the disk has no room for them.
     """
+    given = _given(options)
     text = str(name_or_yaml)
     if text.endswith((".yaml", ".yml")):
         config, fit = load_config(text)
@@ -84,15 +77,7 @@ def load_base(
         config, fit_defaults = BaseConfig(base=text), None
     else:
         raise _unknown(text)
-    given: dict[str, Any] = {
-        "device": device,
-        "tiles": tiles,
-        "weights": None if weights is None else str(weights),
-        "dtype": dtype,
-        "offline": offline,
-        "low_memory": low_memory,
-    }
-    config = dataclasses.replace(config, **{name: value for name, value in given.items() if value is not None})
+    config = dataclasses.replace(config, **given)
     _check_device(config.device)
     missing = missing_modules(config.base)
     if missing:
@@ -112,6 +97,23 @@ def load_base(
         raise UsageError(f"the base '{config.base}' cannot be imported ({error}).") from error
     base: Base = factory(config, fit_defaults)
     return base
+
+
+def _given(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that say something. Raises UsageError for one that there is not."""
+    known = [option.name for option in dataclasses.fields(BaseConfig) if option.name != "base"]
+    for name in options:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            raise UsageError(
+                f"a base has no option '{name}'.",
+                hint=f"did you mean '{close[0]}'?" if close else f"the options are: {', '.join(known)}.",
+            )
+    return {
+        name: os.fspath(value) if isinstance(value, os.PathLike) else value
+        for name, value in options.items()
+        if value is not None
+    }
 
 
 def missing_modules(name: str) -> list[str]:

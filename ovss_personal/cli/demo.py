@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from ovss_personal.cli.shell import DEFAULT_BASE, Base, DebugFlag, JsonFlag, note, print_json, verb
+from ovss_personal.cli.shell import DEFAULT_BASE, BaseOptions, DebugFlag, JsonFlag, note, print_json, verb
+from ovss_personal.config import BaseConfig
 
 
 def register(app: typer.Typer) -> None:
@@ -17,7 +18,7 @@ def register(app: typer.Typer) -> None:
 def demo(
     *,
     album: Annotated[str, typer.Option(help="my_mug, my_bird or all.")] = "all",
-    base: Base = DEFAULT_BASE,
+    base: BaseOptions = DEFAULT_BASE,
     out: Annotated[Path, typer.Option(help="Where to put the pictures.")] = Path("out/demo"),
     as_json: JsonFlag = False,
     debug: DebugFlag = False,
@@ -28,7 +29,7 @@ def demo(
     from ovss_personal.evaluation.demo import run_demo
     from ovss_personal.store.cache import ProposalCache
 
-    results = run_demo(album, out, base, note, ProposalCache())
+    results = run_demo(album, out, base.name or BaseConfig().base, note, ProposalCache(), base.given)
     if as_json:
         print_json({"albums": [asdict(result) for result in results]})
         return

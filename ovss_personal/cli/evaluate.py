@@ -8,16 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from ovss_personal.cli.shell import (
-    Base,
+    UNNAMED_BASE,
+    BaseOptions,
     DebugFlag,
-    Device,
     JsonFlag,
-    LowMemory,
     NoCache,
-    Offline,
-    Precision,
-    Tiles,
-    WeightsFile,
     note,
     print_json,
     progress_bar,
@@ -40,13 +35,7 @@ def register(app: typer.Typer) -> None:
 def evaluate(
     *,
     what: Annotated[Path, typer.Argument(help="An experiment's YAML, or the manifest.json of a benchmark.")],
-    base: Base | None = None,
-    device: Device = None,
-    tiles: Tiles = None,
-    weights: WeightsFile = None,
-    dtype: Precision = None,
-    offline: Offline = False,
-    low_memory: LowMemory = False,
+    base: BaseOptions = UNNAMED_BASE,
     shots: Annotated[str | None, typer.Option(help='From how many photos to learn, by comma; else "1,3,5".')] = None,
     methods: Annotated[
         list[str] | None,
@@ -87,13 +76,8 @@ def evaluate(
         raise UsageError("--sheets needs --out, the folder to draw in.")
     experiment = overridden(
         _experiment(what),
-        base=base,
-        device=device,
-        tiles=tiles,
-        weights=weights and str(weights),
-        dtype=dtype,
-        offline=offline or None,
-        low_memory=low_memory or None,
+        base=base.name,
+        options=base.given,
         methods=tuple(methods) if methods else None,
         shots=_numbers(shots) if shots else None,
     )

@@ -11,21 +11,15 @@ import typer
 
 from ovss_personal.cli.shell import (
     DEFAULT_BASE,
-    Base,
+    BaseOptions,
     Category,
     DebugFlag,
-    Device,
     Ignore,
     JsonFlag,
     Label,
-    LowMemory,
     MaskOrientation,
     NoCache,
-    Offline,
     Overwrite,
-    Precision,
-    Tiles,
-    WeightsFile,
     note,
     print_json,
     progress_bar,
@@ -58,7 +52,6 @@ def personalize(
     class_name: Annotated[
         str | None, typer.Option(help="What it is to anybody, e.g. bird; the concept without my/our/the.")
     ] = None,
-    base: Base = DEFAULT_BASE,
     out: Annotated[Path | None, typer.Option(help="Where to save; concepts/<concept> if left out.")] = None,
     overwrite: Overwrite = False,
     label: Label = None,
@@ -73,12 +66,7 @@ def personalize(
     iterations: Annotated[int | None, typer.Option(help="Steps of the fit.")] = None,
     competitors: Annotated[Competitors | None, typer.Option(help="What competes with the concept unseen.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of the choice of shots and of the fit.")] = None,
-    device: Device = None,
-    tiles: Tiles = None,
-    weights: WeightsFile = None,
-    dtype: Precision = None,
-    offline: Offline = False,
-    low_memory: LowMemory = False,
+    base: BaseOptions = DEFAULT_BASE,
     no_cache: NoCache = False,
     push_to_hub: Annotated[str | None, typer.Option(help="Then upload it to this repository, e.g. me/my-bird.")] = None,
     as_json: JsonFlag = False,
@@ -106,15 +94,7 @@ def personalize(
         ignore=ignore,
         mask_orientation=mask_orientation,
     )
-    segmenter = api.load_base(
-        base,
-        device=device,
-        tiles=tiles,
-        weights=weights,
-        dtype=dtype,
-        offline=offline or None,
-        low_memory=low_memory or None,
-    )
+    segmenter = base.load()
     config = segmenter.fit_defaults if preset is None else FitConfig.preset(preset)
     given: dict[str, Any] = {
         "alpha": alpha,
@@ -151,9 +131,7 @@ def personalize(
         print(f"uploaded to {address}")
     following = ["segment", "PHOTO", "--concept", str(folder), "--words", learned.class_name, "--out", "out"]
     # A concept fits no base but the one it was learned on, with the same settings.
-    following += [] if base == DEFAULT_BASE else ["--base", base]
-    settings = {"--tiles": tiles, "--weights": weights, "--dtype": dtype}
-    following += [str(part) for pair in settings.items() if pair[1] is not None for part in pair]
+    following += base.repeated()
     print(f"next: ovss-personal {shlex.join(following)}")
 
 

@@ -13,17 +13,11 @@ import typer
 
 from ovss_personal.cli.shell import (
     DEFAULT_BASE,
-    Base,
+    BaseOptions,
     DebugFlag,
-    Device,
     JsonFlag,
-    LowMemory,
     NoCache,
-    Offline,
     Overwrite,
-    Precision,
-    Tiles,
-    WeightsFile,
     print_error,
     print_json,
     progress_bar,
@@ -60,13 +54,7 @@ def segment(
         list[str] | None, typer.Option("--as", help="Another name for the concept; once for each --concept.")
     ] = None,
     overwrite: Overwrite = False,
-    base: Base = DEFAULT_BASE,
-    device: Device = None,
-    tiles: Tiles = None,
-    weights: WeightsFile = None,
-    dtype: Precision = None,
-    offline: Offline = False,
-    low_memory: LowMemory = False,
+    base: BaseOptions = DEFAULT_BASE,
     no_cache: NoCache = False,
     as_json: JsonFlag = False,
     debug: DebugFlag = False,
@@ -91,15 +79,7 @@ def segment(
     targets = _plan(sources, [item.name for item in concepts], out)
     result_file = out / "result.json"
     _check_free(out, overwrite)
-    segmenter = api.load_base(
-        base,
-        device=device,
-        tiles=tiles,
-        weights=weights,
-        dtype=dtype,
-        offline=offline or None,
-        low_memory=low_memory or None,
-    )
+    segmenter = base.load()
     cache = None if no_cache else ProposalCache()
     done: list[dict[str, Any]] = []
     failed: list[dict[str, Any]] = []

@@ -8,44 +8,28 @@ from __future__ import annotations
 
 import errno
 import functools
+import inspect
 import json
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 import typer
 
-from ovss_personal.config import Dtype
+from ovss_personal.config import BaseConfig
 from ovss_personal.errors import OvssError, OvssWarning, ResourceError, UsageError
 
 if TYPE_CHECKING:
+    from ovss_personal.bases.base import Base
     from ovss_personal.structures import Progress
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 DebugFlag = Annotated[bool, typer.Option("--debug", help="On failure, print the whole traceback.")]
-DEFAULT_BASE = "embedded"
-Base = Annotated[str, typer.Option(help="A base's name (see `ovss-personal bases`) or a YAML file.")]
-Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, …; the base's own if left out.")]
-Tiles = Annotated[
-    int | None,
-    typer.Option(min=0, help="Overlapping crops to look at as well: finds small objects, takes longer."),
-]
-WeightsFile = Annotated[
-    Path | None,
-    typer.Option("--weights", help="Read the base's weights from this file (ODISE: folder), not where they are kept."),
-]
-Precision = Annotated[Dtype | None, typer.Option("--dtype", help="Precision of the base; the base's own if left out.")]
-Offline = Annotated[
-    bool, typer.Option("--offline", help="Open no connection, even if weights have to be downloaded first.")
-]
-LowMemory = Annotated[
-    bool,
-    typer.Option("--low-memory", help="Keep only the part of a large base on the GPU that is at work; slower."),
-]
 Label = Annotated[int | None, typer.Option(help="The object's value in masks of several labels.")]
 Category = Annotated[str | None, typer.Option(help="The object's category in a COCO or LabelMe JSON.")]
 Ignore = Annotated[int | None, typer.Option(help="The mask value that is neither object nor background.")]
@@ -54,6 +38,38 @@ MaskOrientation = Annotated[
 ]
 NoCache = Annotated[bool, typer.Option("--no-cache", help="Neither read nor keep what the base saw.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an output that exists.")]
+
+
+@dataclass(frozen=True)
+class BaseOptions:
+    """What a command line says of the base. A verb's one parameter of this type becomes the options of `BaseConfig`.
+
+    Attributes:
+        name: what `--base` names; None if it was left out and the verb has no default.
+        given: the other options, those that were given; as `load_base` takes them.
+    """
+
+    name: str | None = None
+    given: Mapping[str, Any] = field(default_factory=dict)
+
+    def load(self) -> Base:
+        """Raises what `load_base` does."""
+        from ovss_personal.engine import api
+
+        return api.load_base(self.name or BaseConfig().base, **self.given)
+
+    def repeated(self) -> list[str]:
+        """The arguments that another command needs to use what this one learned."""
+        arguments = [] if self.name in (None, BaseConfig().base) else ["--base", str(self.name)]
+        for option in fields(BaseConfig):
+            if option.metadata["changes_output"] and option.name in self.given:
+                arguments += [_flag(option.name), str(self.given[option.name])]
+        return arguments
+
+
+# The defaults of such a parameter.
+DEFAULT_BASE = BaseOptions(BaseConfig().base)
+UNNAMED_BASE = BaseOptions()
 
 
 # What the parser raises. Newer versions of typer carry a click of their own, so its class is asked for here.
@@ -90,6 +106,8 @@ def run(app: typer.Typer, name: str) -> None:
 def verb(app: typer.Typer, name: str, *, example: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Register a command whose keyword arguments `as_json` and `debug` say how its failures are told.
 
+    A parameter annotated `BaseOptions` is expanded into the options of a base.
+
     Args:
         app: what to register it with.
         name: as the user types it.
@@ -100,13 +118,59 @@ def verb(app: typer.Typer, name: str, *, example: str) -> Callable[[Callable[...
         @functools.wraps(command)
         def guarded(**options: Any) -> None:
             with _failures(as_json=options["as_json"], debug=options["debug"]), _warnings():
-                command(**options)
+                command(**gather(options))
                 sys.stdout.flush()  # a closed pipe must show here, not when the interpreter ends
 
+        guarded.__signature__, gather = _expanded(command)  # type: ignore[attr-defined]
         app.command(name, epilog=f"\b\nExample:\n  {example}")(guarded)
         return guarded
 
     return register
+
+
+def _expanded(command: Callable[..., None]) -> tuple[inspect.Signature, _Gather]:
+    """A command's signature with the options of a base in place of its BaseOptions, and what puts them together."""
+    signature = inspect.signature(command, eval_str=True)
+    parameters: list[inspect.Parameter] = []
+    whole: inspect.Parameter | None = None
+    for parameter in signature.parameters.values():
+        if parameter.annotation is BaseOptions:
+            whole = parameter
+            parameters += [_parameter(option, parameter.default) for option in fields(BaseConfig)]
+        else:
+            parameters.append(parameter)
+
+    def gather(values: dict[str, Any]) -> dict[str, Any]:
+        if whole is None:
+            return values
+        said = {option.name: values.pop(option.name) for option in fields(BaseConfig)}
+        name = said.pop("base")
+        given = {key: value for key, value in said.items() if value is not None and value is not False}
+        return {**values, whole.name: BaseOptions(name, given)}
+
+    return signature.replace(parameters=parameters), gather
+
+
+_Gather = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+def _parameter(option: Field[Any], default: BaseOptions) -> inspect.Parameter:
+    """A field of `BaseConfig` as an option that is None, or for a switch False, if it is not given."""
+    least, most = option.metadata["bounds"] or (None, None)
+    info = typer.Option(_flag(option.name), help=option.metadata["help"], min=least, max=most)
+    kind = Path if option.metadata["path"] else get_type_hints(BaseConfig)[option.name]
+    switch = kind is bool
+    value: Any = False if switch else default.name if option.name == "base" else None
+    return inspect.Parameter(
+        option.name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=value,
+        annotation=Annotated[kind if switch else kind | None, info],
+    )
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
 
 
 def print_json(value: object) -> None:

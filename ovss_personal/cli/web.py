@@ -8,14 +8,9 @@ import typer
 
 from ovss_personal.cli.shell import (
     DEFAULT_BASE,
-    Base,
+    BaseOptions,
     DebugFlag,
-    Device,
     JsonFlag,
-    Offline,
-    Precision,
-    Tiles,
-    WeightsFile,
     note,
     print_json,
     verb,
@@ -31,12 +26,7 @@ def web(
     *,
     host: Annotated[str, typer.Option(help="The address to listen at.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 is any that is free.")] = 8000,
-    base: Base = DEFAULT_BASE,
-    device: Device = None,
-    tiles: Tiles = None,
-    weights: WeightsFile = None,
-    dtype: Precision = None,
-    offline: Offline = False,
+    base: BaseOptions = DEFAULT_BASE,
     as_json: JsonFlag = False,
     debug: DebugFlag = False,
 ) -> None:
@@ -48,10 +38,9 @@ def web(
 
     if any(find_spec(name) is None for name in ("fastapi", "uvicorn")):
         raise UsageError("the page needs more packages.", hint="pip install 'ovss-personal[web]'")
-    from ovss_personal.engine import api
     from ovss_personal.web.server import LOCAL, serve
 
-    segmenter = api.load_base(base, device=device, tiles=tiles, weights=weights, dtype=dtype, offline=offline or None)
+    segmenter = base.load()
     if host not in LOCAL:
         note(f"warning: anybody who can reach {host} may use this page; it asks for no password.")
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -47,6 +48,7 @@ def run_demo(
     base: str = "embedded",
     note: Callable[[str], None] = lambda text: None,
     cache: ProposalCache | None = None,
+    options: Mapping[str, Any] | None = None,
 ) -> list[AlbumResult]:
     """Personalise on an album's five shots, segment its test photos, and write overlays before and after.
 
@@ -55,6 +57,7 @@ def run_demo(
         out: pictures go to `out/<album>/NN.before.png` and `NN.after.png`, the concept to `out/<album>/concept`.
         base: a base that can pass tiles does so on an album of small things (`tiles` in albums.json).
         note: called with a line about what is being done.
+        options: of `load_base`.
 
     Raises:
         UsageError: there is no such album.
@@ -66,7 +69,7 @@ def run_demo(
     for name in names:
         folder = demo_album(name).parent
         told = json.loads((folder.parent / "albums.json").read_text("utf-8"))[name]
-        segmenter = load_base(base, tiles=told["tiles"] or None)
+        segmenter = load_base(base, **{"tiles": told["tiles"] or None, **(options or {})})
         note(f"{name}: learning '{told['concept']}' from {told['shots']} photos")
         shots = load_shots(folder / "shots", count=told["shots"])
         concept = personalize(segmenter, shots, concept=told["concept"], class_name=told["class_name"], cache=cache)

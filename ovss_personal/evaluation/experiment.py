@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from ovss_personal.config import FieldError, FitConfig, check_keys, read_mapping, require
+from ovss_personal.config import BaseConfig, FieldError, FitConfig, check_keys, read_mapping, require
 from ovss_personal.errors import ConfigError, UsageError
 from ovss_personal.evaluation.methods import COMPETITORS, SEGGPT, Method, ablated, known_methods
 
-BASE_KEYS = ("device", "tiles", "dtype", "weights", "offline", "low_memory")
+BASE_KEYS = tuple(option.name for option in fields(BaseConfig) if option.name != "base")
 FIT_KEYS = ("alpha", "learning_rate", "iterations", "lambda_z", "lambda_m")
 TABLES = (1, 2, 4, 6, 7)  # of the paper
 
@@ -22,7 +23,8 @@ class Experiment:
     Attributes:
         manifest: path of a benchmark's manifest.json, from the working folder.
         base: a base's name or YAML.
-        device, tiles, dtype, weights, offline, low_memory: as in `BaseConfig`; None is the base's own.
+        options: of the base, as in `BaseConfig`; in the YAML they stand beside the other keys. Those that are left out
+            are the base's own.
         methods: names; empty is all but SegGPT, another model, whose weights few have, and hidden competitors on a
             base whose own fit has none.
         shots, seeds: numbers of shots K and seeds of the fit.
@@ -33,12 +35,7 @@ class Experiment:
 
     manifest: str
     base: str = "embedded"
-    device: str | None = None
-    tiles: int | None = None
-    dtype: str | None = None
-    weights: str | None = None
-    offline: bool | None = None
-    low_memory: bool | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
     methods: tuple[str, ...] = ()
     shots: tuple[int, ...] = (1, 3, 5)
     seeds: tuple[int, ...] = (0,)
@@ -53,6 +50,7 @@ class Experiment:
         for name in ("manifest", "base"):
             value = getattr(self, name)
             require(isinstance(value, str) and bool(value.strip()), name, value, "text")
+        BaseConfig(**self.options)
         names = known_methods(FitConfig())
         for method in self.methods:
             require(method in names, "methods", method, f"among {', '.join(names)}")
@@ -75,7 +73,7 @@ class Experiment:
 
     def base_options(self) -> dict[str, Any]:
         """What `load_base` is called with."""
-        return {"name_or_yaml": self.base, **{key: getattr(self, key) for key in BASE_KEYS}}
+        return {"name_or_yaml": self.base, **self.options}
 
     def chosen(self, default: FitConfig) -> tuple[Method, ...]:
         """The methods, every value of an ablation as one of its own; `default` as in `known_methods`."""
@@ -101,23 +99,30 @@ def read_experiment(path: str | Path) -> Experiment:
     """
     path = Path(path)
     values, lines = read_mapping(path)
-    listed = {field.name for field in fields(Experiment) if str(field.type).startswith("tuple")}
-    check_keys(path, lines, {field.name for field in fields(Experiment)})
+    listed = {key.name for key in fields(Experiment) if str(key.type).startswith("tuple")}
+    check_keys(path, lines, {key.name for key in fields(Experiment) if key.name != "options"} | set(BASE_KEYS))
     if "manifest" not in values:
         raise ConfigError(
             "'manifest' is missing.", path=path, hint="Build a benchmark, then add: manifest: FOLDER/manifest.json"
         )
     given: dict[str, Any] = {key: _as_tuple(value) if key in listed else value for key, value in values.items()}
+    given["options"] = {key: given.pop(key) for key in BASE_KEYS if key in given}
     try:
         return Experiment(**given)
     except FieldError as error:
         raise error.at(path, lines, values) from None
 
 
-def overridden(experiment: Experiment, **given: Any) -> Experiment:
-    """The experiment with what a command line gave, None being nothing. Raises UsageError for an impossible value."""
+def overridden(experiment: Experiment, options: Mapping[str, Any], **given: Any) -> Experiment:
+    """The experiment with what a command line gave, None being nothing. Raises UsageError for an impossible value.
+
+    Args:
+        options: of the base; those of the experiment that are not among them stay.
+        given: other fields.
+    """
+    changes = {name: value for name, value in given.items() if value is not None}
     try:
-        return replace(experiment, **{name: value for name, value in given.items() if value is not None})
+        return replace(experiment, options={**experiment.options, **options}, **changes)
     except FieldError as error:
         raise UsageError(error.message) from None
 

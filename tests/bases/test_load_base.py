@@ -85,7 +85,7 @@ def test_a_yaml_sets_base_and_fit_and_arguments_override_it(colours: None, tmp_p
     base = load_base(path)
     assert base.config.tiles == 9 and base.fit_defaults == FitConfig(iterations=7)
     assert load_base(str(path), tiles=0, device="cpu").config.tiles == 0
-    given = load_base(path, weights=Path("san.pth"), dtype="bfloat16", offline=True, low_memory=True).config
+    given = load_base(path, weights=Path("san.pth"), dtype="bfloat16", offline=True, low_memory=True, bank=None).config
     assert (given.tiles, given.weights, given.dtype, given.offline) == (9, "san.pth", "bfloat16", True)
     assert given.low_memory and not load_base(path).config.low_memory
 
@@ -114,8 +114,18 @@ def test_broken_yaml_and_settings(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="'tile' is not a setting") as caught:
         load_base(yaml(tmp_path, "tile: 9\n"))
     assert caught.value.hint == "Did you mean 'tiles'?"
-    with pytest.raises(ConfigError, match="tiles must be 0 or more"):
+    with pytest.raises(ConfigError, match="tiles must be from 0 to 64, not -1"):
         load_base("embedded", tiles=-1)
+
+
+@pytest.mark.parametrize(
+    ("option", "hint"),
+    [("tile", "did you mean 'tiles'?"), ("qq", "the options are: device, tiles,"), ("base", "the options are: ")],
+)
+def test_an_option_that_a_base_has_not(colours: None, option: str, hint: str) -> None:
+    with pytest.raises(UsageError, match=f"a base has no option '{option}'") as caught:
+        load_base("colours", **{option: 4})
+    assert (caught.value.hint or "").startswith(hint)
 
 
 def test_weights_from_a_yaml_that_are_not_there(tmp_path: Path) -> None:

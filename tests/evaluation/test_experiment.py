@@ -1,13 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from ovss_personal.bases import BASES
-from ovss_personal.config import FitConfig, load_config
-from ovss_personal.errors import ConfigError
-from ovss_personal.evaluation.experiment import Experiment, read_experiment
+from ovss_personal.config import BaseConfig, FitConfig, load_config
+from ovss_personal.errors import ConfigError, UsageError
+from ovss_personal.evaluation.experiment import Experiment, overridden, read_experiment
 from ovss_personal.evaluation.paper import PAPER
 from ovss_personal.evaluation.report import Run, paper_table
 from ovss_personal.evaluation.results import Result
@@ -96,6 +97,18 @@ def test_one_value_is_set_and_several_are_compared(tmp_path: Path) -> None:
     assert [(m.config.alpha, m.config.lambda_m) for m in chosen if m.config] == [(0.1, 500), (0.3, 500)]
 
 
+def test_the_options_of_the_base_are_those_of_its_configuration(tmp_path: Path) -> None:
+    others = {"device": "cuda", "weights": "w", "bank": "b", "dtype": "float16", "offline": True, "low_memory": True}
+    lines = "".join(f"{name}: {str(value).lower()}\n" for name, value in others.items())
+    experiment = read_experiment(write(tmp_path, f"manifest: m.json\nbase: colours\ntiles: 4\n{lines}"))
+    assert experiment.base_options() == {"name_or_yaml": "colours", "tiles": 4, **others}
+    assert {*experiment.options, "base"} == {option.name for option in fields(BaseConfig)}
+    changed = overridden(experiment, {"tiles": 0}, base=None, shots=(2,))
+    assert changed.base_options() == {**experiment.base_options(), "tiles": 0} and changed.shots == (2,)
+    with pytest.raises(UsageError, match="tiles must be from 0 to 64"):
+        overridden(experiment, {"tiles": 65})
+
+
 def test_the_default_is_every_method_that_needs_no_other_model() -> None:
     names = [method.name for method in Experiment("m.json").chosen(FitConfig(alpha=0.4))]
     assert names == [
@@ -124,6 +137,8 @@ def test_the_default_is_every_method_that_needs_no_other_model() -> None:
         ("manifest: a\nlambda_z: low\n", "line 2: lambda_z must be a number, not 'low'.", None),
         ("manifest: a\nshots: [0]\n", "line 2: shots must be whole numbers from 1 up, not [0].", None),
         ("manifest: a\ntable: 3\n", "line 2: table must be one of (1, 2, 4, 6, 7), not 3.", None),
+        ("manifest: a\ntiles: 65\n", "line 2: tiles must be from 0 to 64, not 65.", None),
+        ("manifest: a\noptions: {}\n", "line 2: 'options' is not a setting.", "The settings are alpha, bank"),
         ("manifest: 3\n", "line 1: manifest must be text, not 3.", None),
     ],
 )

@@ -146,11 +146,15 @@ class WordSpace:
         mix = (self.similarity(words) / TEMPERATURE).softmax(1) - 1 / CLASSES
         return F.normalize(mix @ self.rows, dim=1)
 
-    def siblings(self, class_name: str, count: int = 40, near: float = 0.5) -> Tensor:
-        """(≤ count, D) the class rows nearest to the class name, without those that mean the thing itself.
+    def siblings(self, class_name: str, count: int = 40) -> Tensor:
+        """(≤ count, D), unit norm: the rows of `sibling_classes`."""
+        return F.normalize(self.rows[self.sibling_classes(class_name, count)], dim=1)
 
-        A row whose cosine with the class word exceeds `near` is left out.
+    def sibling_classes(self, class_name: str, count: int = 40, near: float = 0.5) -> Tensor:
+        """(≤ count,) the classes nearest to the class name, nearest first, without those that mean the thing itself.
+
+        A class whose row has a cosine above `near` with the class word is left out.
         """
         nearest = self.similarity([class_name])[0].topk(count).indices
         rows = F.normalize(self.rows[nearest], dim=1)
-        return rows[rows @ self.encode([class_name])[0] <= near]
+        return nearest[rows @ self.encode([class_name])[0] <= near]
