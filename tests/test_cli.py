@@ -20,7 +20,6 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-import ovss_personal.engine
 from ovss_personal.cli import app, personalize_app
 from ovss_personal.cli.personalize import default_class_name
 from ovss_personal.cli.shell import note
@@ -38,6 +37,7 @@ from ovss_personal.errors import (
 from ovss_personal.painting.segmentation import Segmentation
 from ovss_personal.store.cache import ProposalCache
 from ovss_personal.store.concept import AlbumReport
+from ovss_personal.structures import RGBImage
 
 
 @dataclass(frozen=True)
@@ -104,25 +104,28 @@ class FakeApi:
             return learned
         return replace(learned, report=replace(learned.report, album=AlbumReport(10, 4)))
 
-    def segment(self, base: object, image: Path, *, words: Sequence[str], **options: Any) -> Segmentation:
+    def see(self, base: object, image: Path, cache: object) -> RGBImage:
         from ovss_personal.io.images import load_image
 
-        self.calls["segment"] = {"words": words, **options}
-        photo = load_image(image)
-        concepts = tuple(concept.name for concept in options["concepts"])
-        vocabulary = (*words, "other", *concepts)
+        self.calls["see"] = {"cache": cache}
+        return load_image(image)
+
+    def finder(self, base: object, words: Sequence[str], concepts: Sequence[Any]) -> FakeFinder:
+        self.calls["finder"] = {"words": words, "concepts": concepts}
+        return FakeFinder(tuple(words), tuple(concept.name for concept in concepts))
+
+
+@dataclass(frozen=True)
+class FakeFinder:
+    words: tuple[str, ...]
+    concepts: tuple[str, ...]
+    compositions: dict[str, object] = field(default_factory=dict)
+
+    def find(self, photo: RGBImage) -> Segmentation:
+        vocabulary = (*self.words, "other", *self.concepts)
         labels = np.zeros(photo.shape[:2], np.int32)
         labels[len(labels) // 2 :] = len(vocabulary) - 1
-        return Segmentation(labels, vocabulary, (0.9,) * len(vocabulary), concepts, photo)
-
-    def compositions_in(self, words: Sequence[str], concepts: Sequence[object]) -> dict[str, object]:
-        return {}
-
-    def demo_albums(self) -> tuple[str, ...]:
-        return ("my_bird", "my_mug")
-
-    def demo_album(self, name: str) -> Path:
-        return Path("demo") / name
+        return Segmentation(labels, vocabulary, (0.9,) * len(vocabulary), self.concepts, photo)
 
 
 @dataclass(frozen=True)
@@ -147,9 +150,18 @@ def install(monkeypatch: pytest.MonkeyPatch, name: str, **members: Any) -> None:
 @pytest.fixture(autouse=True)
 def api(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeApi:
     fake = FakeApi()
-    monkeypatch.setitem(sys.modules, "ovss_personal.engine.api", fake)  # type: ignore[arg-type]
-    monkeypatch.setattr(ovss_personal.engine, "api", fake, raising=False)
-    install(monkeypatch, "store.concept", Concept=FakeConcept)
+    for place, stand_in in {
+        "bases.load_base": fake.load_base,
+        "io.shots.load_shots": fake.load_shots,
+        "io.demo.demo_albums": lambda: ("my_bird", "my_mug"),
+        "io.demo.demo_album": lambda name: Path("demo") / name,
+        "engine.learn.personalize": fake.personalize,
+        "engine.see.see": fake.see,
+        "engine.find.Finder": fake.finder,
+        "engine.find.way_of": lambda base: "joint",
+        "store.concept.Concept": FakeConcept,
+    }.items():
+        monkeypatch.setattr(f"ovss_personal.{place}", stand_in)
     monkeypatch.chdir(tmp_path)
     return fake
 
@@ -404,9 +416,9 @@ def test_segment_without_words_looks_for_what_the_concepts_are(api: FakeApi) -> 
     photo("a.jpg")
     concepts = ("--concept", learned(), "--concept", learned("my owl"), "--concept", learned("bird"))
     run("segment", "a.jpg", *concepts[:4], "--out", "one")
-    assert api.calls["segment"]["words"] == ("bird",)
+    assert api.calls["finder"]["words"] == ("bird",)
     run("segment", "a.jpg", *concepts, "--out", "two")
-    assert api.calls["segment"]["words"] == (), "a concept needs no word of the same name beside it"
+    assert api.calls["finder"]["words"] == (), "a concept needs no word of the same name beside it"
     assert run("segment", "a.jpg", "--out", "three", code=2).stderr.startswith("error: there is nothing to look for.")
 
 
@@ -426,16 +438,16 @@ def test_segment_renames_concepts(api: FakeApi) -> None:
     result = run(*common, "--as", "rex", code=2)
     assert "--as is given 1 times and --concept 2 times." in result.stderr
     run(*common, "--as", "rex", "--as", "tom")
-    assert [concept.name for concept in api.calls["segment"]["concepts"]] == ["rex", "tom"]
+    assert [concept.name for concept in api.calls["finder"]["concepts"]] == ["rex", "tom"]
     assert Path("out/a.tom.png").exists()
 
 
 def test_segment_uses_the_cache_unless_told_not_to(api: FakeApi) -> None:
     photo("a.jpg")
     run("segment", "a.jpg", "--words", "sky", "--out", "one")
-    assert api.calls["segment"]["cache"] is not None
+    assert api.calls["see"]["cache"] is not None
     run("segment", "a.jpg", "--words", "sky", "--out", "two", "--no-cache")
-    assert api.calls["segment"]["cache"] is None
+    assert api.calls["see"]["cache"] is None
 
 
 def test_segment_prints_json_alone() -> None:
@@ -577,7 +589,7 @@ def test_doctor_says_what_is_missing_and_how_to_mend_it(
     def load_base(name: str) -> None:
         raise WeightsError("checksum differs.", path="bank.safetensors")
 
-    monkeypatch.setattr(api, "load_base", load_base)
+    monkeypatch.setattr("ovss_personal.bases.load_base", load_base)
     monkeypatch.setattr("ovss_personal.cli.doctor._PACKAGES", ("torch", "no-such-package"))
     (tmp_path / "file").touch()
     monkeypatch.setenv("OVSS_PERSONAL_CACHE", str(tmp_path / "file" / "cache"))
@@ -593,7 +605,7 @@ def test_doctor_says_what_is_missing_and_how_to_mend_it(
 
 
 def failing_with(monkeypatch: pytest.MonkeyPatch, api: FakeApi, fail: Callable[[], None]) -> None:
-    monkeypatch.setattr(api, "load_shots", lambda *_, **__: fail())
+    monkeypatch.setattr("ovss_personal.io.shots.load_shots", lambda *_, **__: fail())
 
 
 def raising(error: BaseException) -> Callable[[], None]:

@@ -97,3 +97,32 @@ def test_the_data_packages_are_found_where_they_are_installed() -> None:
 
     assert files("ovss_personal.demo_data").is_dir()
     assert (files("ovss_personal.third_party") / "san" / "san_vit_b_16.keys.tsv").is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        ("personalize --concept 'my bird' --images SHOTS --out c", "learning 'my bird' from "),
+        ("segment SHOTS/images/1.jpg --words bird --out o", "segmenting 1 photo …"),
+        ("demo --out d", "loading …"),
+        ("web --port 0", "loading …"),
+    ],
+)
+def test_a_line_appears_on_a_terminal_before_torch_is_imported(tmp_path: Path, arguments: str, line: str) -> None:
+    code = f"""
+import builtins, shlex, sys
+from ovss_personal.io.demo import demo_album
+real = builtins.__import__
+def unless_torch(name, *rest, **more):
+    if name.split(".")[0] == "torch":
+        raise SystemExit("torch is asked for")
+    return real(name, *rest, **more)
+builtins.__import__ = unless_torch
+sys.stderr.isatty = lambda: True
+sys.argv = ["x", *shlex.split({arguments!r}.replace("SHOTS", str(demo_album("my_bird"))))]
+from ovss_personal.cli import main
+main()
+"""
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    first, last = ended.stderr.splitlines()
+    assert first.startswith(line) and last == "torch is asked for"

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ovss_personal.cli.shell import DEFAULT_BASE, BaseOptions, DebugFlag, JsonFlag, note, print_json, verb
+from ovss_personal.cli.shell import DEFAULT_BASE, BaseOptions, DebugFlag, JsonFlag, at_once, note, print_json, verb
 from ovss_personal.config import BaseConfig
 
 
@@ -26,6 +26,7 @@ def demo(
     """Learn from the demo albums and segment what was kept back."""
     from dataclasses import asdict
 
+    at_once("loading …")
     from ovss_personal.evaluation.demo import run_demo
     from ovss_personal.store.cache import ProposalCache
 

@@ -13,6 +13,7 @@ from ovss_personal.cli.shell import (
     DebugFlag,
     JsonFlag,
     NoCache,
+    at_once,
     note,
     print_json,
     progress_bar,
@@ -65,11 +66,7 @@ def evaluate(
     from dataclasses import asdict
 
     from ovss_personal.benchmarks.manifest import read_manifest
-    from ovss_personal.engine import api
-    from ovss_personal.evaluation import engines, report, runner
-    from ovss_personal.evaluation.examiner import Examiner, Job
     from ovss_personal.evaluation.experiment import overridden
-    from ovss_personal.evaluation.proposals import base_quality
     from ovss_personal.store.cache import ProposalCache
 
     if sheets and not out:
@@ -83,7 +80,13 @@ def evaluate(
     )
     benchmark = read_manifest(experiment.manifest)
     _check_shots(experiment, benchmark)
-    segmenter = api.load_base(**experiment.base_options())
+    at_once(f"evaluating {len(benchmark.concepts)} concepts of {benchmark.name} …")
+    from ovss_personal.bases import load_base
+    from ovss_personal.evaluation import engines, report, runner  # these import torch, which takes a second
+    from ovss_personal.evaluation.examiner import Examiner, Job
+    from ovss_personal.evaluation.proposals import base_quality
+
+    segmenter = load_base(**experiment.base_options())
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) if no_cache else ProposalCache().folder
         job = Job(

@@ -20,6 +20,7 @@ from ovss_personal.cli.shell import (
     MaskOrientation,
     NoCache,
     Overwrite,
+    at_once,
     note,
     print_json,
     progress_bar,
@@ -50,7 +51,7 @@ def personalize(
         Path | None, typer.Option(help="Folder of photos without masks, some of which show it, to learn from as well.")
     ] = None,
     class_name: Annotated[
-        str | None, typer.Option(help="What it is to anybody, e.g. bird; the concept without my/our/the.")
+        str | None, typer.Option(help="Class of the object, e.g. bird; if left out, the concept without my/our/the.")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Where to save; concepts/<concept> if left out.")] = None,
     overwrite: Overwrite = False,
@@ -73,7 +74,7 @@ def personalize(
     debug: DebugFlag = False,
 ) -> None:
     """Learn a concept from one to five photos with a mask."""
-    from ovss_personal.engine import api
+    from ovss_personal.io.shots import load_shots
     from ovss_personal.store.cache import ProposalCache
     from ovss_personal.store.files import locked, safe_name
 
@@ -85,7 +86,10 @@ def personalize(
         raise UsageError(
             "--album is the folder of the shots.", path=album, hint="Name another folder, or leave it out."
         )
-    loaded = api.load_shots(
+    at_once(f"learning '{concept}' from {source} …")
+    from ovss_personal.engine import learn  # imports torch, which takes a second
+
+    loaded = load_shots(
         source,
         count=shots,
         seed=seed or 0,
@@ -105,7 +109,7 @@ def personalize(
     }
     config = replace(config, **{name: value for name, value in given.items() if value is not None})
     with locked(folder), progress_bar() as progress:
-        learned = api.personalize(
+        learned = learn.personalize(
             segmenter,
             loaded,
             concept=concept,
@@ -136,7 +140,7 @@ def personalize(
 
 
 def default_class_name(concept: str) -> str:
-    """The concept without a leading my, our or the: what the thing is to anybody.
+    """The concept without a leading my, our or the: the class of the object.
 
     >>> default_class_name("My bird")
     'bird'
@@ -176,14 +180,14 @@ def print_shots(concept: Concept) -> None:
 
 def _shots_of(concept: str) -> Path:
     """Where the shots are when the user does not say: ./my_bird/, or the demo album of that name."""
-    from ovss_personal.engine import api
+    from ovss_personal.io.demo import demo_album, demo_albums
     from ovss_personal.store.files import safe_name
 
     folder = Path(safe_name(concept))
     if folder.is_dir():
         return folder
-    if str(folder) in api.demo_albums():
-        album = api.demo_album(str(folder))
+    if str(folder) in demo_albums():
+        album = demo_album(str(folder))
         note(f"note: there is no folder ./{folder}; learning from the demo album that comes with the program")
         return album
     raise InputError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
@@ -18,6 +18,7 @@ from ovss_personal.cli.shell import (
     JsonFlag,
     NoCache,
     Overwrite,
+    at_once,
     print_error,
     print_json,
     progress_bar,
@@ -26,7 +27,10 @@ from ovss_personal.cli.shell import (
 from ovss_personal.errors import ImageError, OutputError, UsageError
 
 if TYPE_CHECKING:
+    from ovss_personal.bases.base import Base as BaseSegmenter
+    from ovss_personal.engine.find import Finder
     from ovss_personal.painting.segmentation import Segmentation
+    from ovss_personal.store.cache import ProposalCache
     from ovss_personal.store.concept import Concept
 
 
@@ -45,8 +49,8 @@ def segment(
     words: Annotated[
         str | None,
         typer.Option(
-            help="""Words by comma, "coco-stuff", or a text file with a word a line; if left out, what each concept
-            is to anybody."""
+            help="""Words by comma, "coco-stuff", or a text file with a word a line; if left out, the class of each
+            concept."""
         ),
     ] = None,
     concept: Annotated[list[Path] | None, typer.Option(help="The folder of a concept; may be repeated.")] = None,
@@ -66,64 +70,88 @@ def segment(
     is reported, the others are done, and the exit code is 3. A word that contains a concept, as in "hat on my dog",
     is composed of what was learned and the rest; result.json says how.
     """
-    from ovss_personal.engine import api
     from ovss_personal.io.images import find_images
     from ovss_personal.io.vocabulary import check_concepts
     from ovss_personal.store.cache import ProposalCache
     from ovss_personal.store.files import atomic_write, locked
 
     sources = find_images(photos)
+    _check_free(out, overwrite)
+    at_once(f"segmenting {len(sources)} {'photo' if len(sources) == 1 else 'photos'} …")
+    from ovss_personal.engine.find import Finder  # imports torch, which takes a second
+
     concepts = _load_concepts(concept or [], name or [])
     vocabulary = _vocabulary(words, concepts)
     check_concepts([item.name for item in concepts], vocabulary)
     targets = _plan(sources, [item.name for item in concepts], out)
-    result_file = out / "result.json"
-    _check_free(out, overwrite)
     segmenter = base.load()
-    cache = None if no_cache else ProposalCache()
-    done: list[dict[str, Any]] = []
-    failed: list[dict[str, Any]] = []
+    finder = Finder(segmenter, vocabulary, concepts)
+    result_file = out / "result.json"
     with locked(out), progress_bar() as progress:
         _check_free(out, overwrite)  # another process may just have finished
         with suppress(OSError):  # it would no longer be true of the pictures beside it
             result_file.unlink()
+        work = _Work(segmenter, finder, None if no_cache else ProposalCache(), quiet=as_json)
         for number, (source, files) in enumerate(zip(sources, targets, strict=True)):
             progress(number, len(sources), "segmenting")
-            try:
-                found = api.segment(segmenter, source, words=vocabulary, concepts=concepts, cache=cache)
-            except ImageError as error:
-                if len(sources) == 1:
-                    raise
-                failed.append({"photo": str(source), **error.to_json()})
-                print_error(error)
-                continue
-            _write_pictures(found, files)
-            done.append({"photo": str(source), **_describe(found, files)})
-            if not as_json:
-                print(_line(source, found, files.overlay))
-        result = {
-            "versions": _versions(),
-            "base": {"name": segmenter.name, "fingerprint": segmenter.fingerprint},
-            "concepts": [item.name for item in concepts],
-            "composed": [
-                {
-                    "word": word,
-                    "plain": composition.plain,
-                    "concepts": [item.name for item in composition.concepts],
-                    "way": api.composed_by(segmenter),
-                }
-                for word, composition in api.compositions_in(vocabulary, concepts).items()
-            ],
-            "photos": done,
-            "failed": failed,
-        }
+            work.do(source, files, only=len(sources) == 1)
+        result = {**_facts(segmenter, finder, concepts), "photos": work.done, "failed": work.failed}
         atomic_write(result_file, json.dumps(result, ensure_ascii=False, indent=1).encode())
     if as_json:
         print_json(result)
     else:
-        print(f"{len(done)} of {len(sources)} photos done, the facts in {result_file}")
-    if failed:
+        print(f"{len(work.done)} of {len(sources)} photos done, the facts in {result_file}")
+    if work.failed:
         raise typer.Exit(ImageError.exit_code)
+
+
+@dataclass
+class _Work:
+    """Photo after photo; `done` and `failed` are what result.json says of them."""
+
+    segmenter: BaseSegmenter
+    finder: Finder
+    cache: ProposalCache | None
+    quiet: bool
+    done: list[dict[str, Any]] = field(default_factory=list)
+    failed: list[dict[str, Any]] = field(default_factory=list)
+
+    def do(self, source: Path, files: _Files, only: bool) -> None:
+        """One photo; if it cannot be read, that is told, and raised if it is the `only` one."""
+        from ovss_personal.engine.see import see
+
+        try:
+            found = self.finder.find(see(self.segmenter, source, self.cache))
+        except ImageError as error:
+            if only:
+                raise
+            self.failed.append({"photo": str(source), **error.to_json()})
+            print_error(error)
+            return
+        _write_pictures(found, files)
+        self.done.append({"photo": str(source), **_describe(found, files)})
+        if not self.quiet:
+            print(_line(source, found, files.overlay))
+
+
+def _facts(segmenter: BaseSegmenter, finder: Finder, concepts: Sequence[Concept]) -> dict[str, Any]:
+    """What result.json says of the whole run."""
+    from ovss_personal.engine.find import way_of
+
+    return {
+        "versions": _versions(),
+        "base": {"name": segmenter.name, "fingerprint": segmenter.fingerprint},
+        "concepts": [item.name for item in concepts],
+        "composed": [
+            {
+                "word": word,
+                "plain": composition.plain,
+                "concepts": [item.name for item in composition.concepts],
+                "way": way_of(segmenter),
+            }
+            for word, composition in finder.compositions.items()
+        ],
+    }
 
 
 def _load_concepts(folders: Sequence[Path], names: Sequence[str]) -> list[Concept]:

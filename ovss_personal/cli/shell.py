@@ -54,9 +54,9 @@ class BaseOptions:
 
     def load(self) -> Base:
         """Raises what `load_base` does."""
-        from ovss_personal.engine import api
+        from ovss_personal.bases import load_base
 
-        return api.load_base(self.name or BaseConfig().base, **self.given)
+        return load_base(self.name or BaseConfig().base, **self.given)
 
     def repeated(self) -> list[str]:
         """The arguments that another command needs to use what this one learned."""
@@ -181,6 +181,12 @@ def print_json(value: object) -> None:
 def note(text: str) -> None:
     """A line for the reader, not for a program."""
     print(text, file=sys.stderr)
+
+
+def at_once(text: str) -> None:
+    """A line for who watches a terminal, before what takes a second: torch is imported next, then a base is loaded."""
+    if sys.stderr.isatty():
+        note(text)
 
 
 def print_error(error: OvssError) -> None:

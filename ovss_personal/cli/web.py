@@ -11,6 +11,7 @@ from ovss_personal.cli.shell import (
     BaseOptions,
     DebugFlag,
     JsonFlag,
+    at_once,
     note,
     print_json,
     verb,
@@ -38,6 +39,7 @@ def web(
 
     if any(find_spec(name) is None for name in ("fastapi", "uvicorn")):
         raise UsageError("the page needs more packages.", hint="pip install 'ovss-personal[web]'")
+    at_once("loading …")
     from ovss_personal.web.server import LOCAL, serve
 
     segmenter = base.load()
