@@ -14,7 +14,8 @@ import torch
 from measure import Clock
 
 import ovss_personal as op
-from ovss_personal.engine.api import demo_album, propose
+from ovss_personal.engine.see import propose
+from ovss_personal.io.demo import demo_album
 from ovss_personal.io.images import load_image
 
 ITERATIONS = 200

@@ -28,7 +28,8 @@ from ovss_personal.bases.odise.network import pad, resized_size
 from ovss_personal.bases.odise.pyramid import STRIDES, window_pyramid, windows
 from ovss_personal.bases.odise.sizes import FULL
 from ovss_personal.config import BaseConfig
-from ovss_personal.engine.api import FIT_WORDS, demo_album
+from ovss_personal.engine.plan import FIT_WORDS
+from ovss_personal.io.demo import demo_album
 from ovss_personal.io.vocabulary import named_words
 from ovss_personal.store.cache import ProposalCache
 from ovss_personal.structures import RGBImage, Shot

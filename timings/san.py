@@ -25,7 +25,7 @@ import ovss_personal as op
 from ovss_personal.bases.san.base import SanBase
 from ovss_personal.bases.san.network import canvas_of, preprocess
 from ovss_personal.config import FitConfig
-from ovss_personal.engine.api import demo_album
+from ovss_personal.io.demo import demo_album
 from ovss_personal.structures import Shot
 
 ROOT = Path(__file__).parents[1]

@@ -23,7 +23,7 @@ import uvicorn
 from PIL import Image
 
 import ovss_personal as op
-from ovss_personal.engine.api import demo_album
+from ovss_personal.io.demo import demo_album
 from ovss_personal.web.app import create_app
 
 SHOTS = demo_album("my_bird")

@@ -1,6 +1,6 @@
 """Times the label map against the plain formula, which scores every word at every pixel, on made-up proposals.
 
-    python timings/label_map.py [--threads 2]
+    python timings/painter.py [--threads 2]
 
 Prints one JSON object. Every ratio is of two things timed in this one run. CPU seconds, summed over the threads, say
 more than seconds where the machine has other work. Memory is what a run adds to a fresh process.
@@ -22,7 +22,8 @@ import torch
 import torch.nn.functional as F
 
 from ovss_personal.painting.grid import mask_rows
-from ovss_personal.painting.label_map import STEP_BYTES, ScoredProposals, decide, label_map, shares
+from ovss_personal.painting.painter import STEP_BYTES, label_map
+from ovss_personal.painting.scores import ScoredProposals, decide
 from ovss_personal.painting.segmentation import Segmentation
 from ovss_personal.structures import Canvas
 
@@ -40,7 +41,7 @@ def smooth_masks(generator: torch.Generator, bias: float) -> torch.Tensor:
 
 
 def noise_masks(generator: torch.Generator) -> torch.Tensor:
-    """(N, h, w) logits without any structure, so that no tile bounds anything."""
+    """(N, h, w) logits without any structure, so that no block bounds anything."""
     return 8 * torch.randn(MASKS, SIZE[0] // STRIDE, SIZE[1] // STRIDE, generator=generator)
 
 
@@ -73,7 +74,7 @@ def plain(case: ScoredProposals) -> np.ndarray:
     for start in range(0, height, band):
         stop = min(start + band, height)
         weights = mask_rows(case.masks, Canvas(SIZE, SIZE, SIZE), start, stop).sigmoid()
-        labels[start:stop] = decide(*shares(case, weights), weights.sum(0), case.thresholds).numpy()
+        labels[start:stop] = decide(case, weights).numpy()
     return labels
 
 
