@@ -1,43 +1,81 @@
 """The records that every part of the program speaks: shots, and what a base saw and is.
 
-Imports nothing of the program; torch only for type checkers, so that reading a shot costs no torch import.
+Torch is imported only for type checkers, so that reading a shot costs no torch import.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from ovss_personal.pixels.images import RGBImage as RGBImage
+from ovss_personal.pixels.images import rgb_of, sha256_of
+from ovss_personal.pixels.masks import BoolMask as BoolMask
+from ovss_personal.pixels.masks import labels_of, mask_of
+
 if TYPE_CHECKING:
     import torch
+    from PIL.Image import Image
     from torch import Tensor
 
 Progress = Callable[[int, int, str], None]  # called with what is done, of how many, and the stage
-BoolMask = npt.NDArray[np.bool_]  # (H, W)
-RGBImage = npt.NDArray[np.uint8]  # (H, W, 3)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Shot:
     """One photo and the mask of the personal object in it, both upright and of one size.
 
     Attributes:
         image: (H, W, 3) uint8 RGB.
         mask: (H, W) bool, true on the object; never empty.
-        ignore: (H, W) bool, true where the mask says "do not count" (VOC's 255), or None.
         name: how to call the shot in a message, e.g. `images/3.jpg`.
-        sha256: of the image file's bytes.
+        sha256: of the image file's bytes, or of the image's pixels.
+        ignore: (H, W) bool, true where the mask says "do not count" (VOC's 255), or None.
     """
 
     image: RGBImage
     mask: BoolMask
     name: str
     sha256: str
-    ignore: BoolMask | None = None
+    ignore: BoolMask | None
+
+    def __init__(
+        self,
+        image: Image | npt.NDArray[np.uint8],
+        mask: Image | npt.ArrayLike,
+        name: str = "shot",
+        sha256: str | None = None,
+        ignore: Image | npt.ArrayLike | None = None,
+    ) -> None:
+        """A shot of pictures or arrays of other kinds than those it keeps.
+
+        Args:
+            image: a Pillow picture, which is turned upright, or a uint8 array: grey, RGB or RGBA.
+            mask: a Pillow picture or an array of the image's size: bool, 0 and one other label (1, 255, ...), or shares
+                in 0..1, of which those over 0.5 count. 255 beside another label means "do not count".
+            name: how to call the shot in a message.
+            sha256: of the image file's bytes; by default of the image's pixels, which an album's files are not
+                compared with.
+            ignore: not 0 where not to count; a picture or an array, as the mask.
+
+        Raises:
+            ImageError: the image is of another kind, too large or too small.
+            MaskError: the mask is of another kind or size than the image, empty, or holds several labels.
+        """
+        pixels = rgb_of(image, path=name)
+        size = (pixels.shape[0], pixels.shape[1])
+        marked, void = mask_of(mask, size, name)
+        if ignore is not None:
+            ignored = labels_of(ignore, size, name, "area to ignore") != 0
+            ignored = ignored if void is None else ignored | void
+            void = ignored if ignored.any() else None
+        values = (pixels, marked, name, sha256_of(pixels) if sha256 is None else sha256, void)
+        for place, value in zip(fields(self), values, strict=True):
+            object.__setattr__(self, place.name, value)  # frozen
 
 
 @dataclass(frozen=True)

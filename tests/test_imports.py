@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ast
+import graphlib
+import importlib.util
 import subprocess
 import sys
 import time
+from collections.abc import Set
 from pathlib import Path
 
 import pytest
@@ -25,6 +28,7 @@ LAYERS = [
     {"io"},
     {"painting"},
     {"structures"},
+    {"pixels"},
     {"config", "errors"},
 ]
 STRANGERS = [{"personal", "bases"}, {"pss", "personal"}, {"pss", "evaluation"}, {"personal", "io"}, {"cli", "training"}]
@@ -37,16 +41,25 @@ def python(code: str) -> str:
 
 def imported(path: Path) -> set[str]:
     """The parts of the program that a file imports, wherever in the file it does."""
-    parts: set[str] = set()
+    return {name.split(".")[1] for name in names_imported(path)} & LEVEL.keys()
+
+
+def modules_imported(path: Path, modules: Set[str]) -> set[str]:
+    """Those of `modules` that a file imports, wherever in the file it does: themselves, or a name in them."""
+    names = names_imported(path)
+    return (names | {name.rpartition(".")[0] for name in names}) & modules
+
+
+def names_imported(path: Path) -> set[str]:
+    """What a file imports of the program, as `ovss_personal.io.images.load_image`."""
+    names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        names: list[str] = []
         if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
+            names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
-            names = [f"{node.module}.{alias.name}" for alias in node.names]
-        parts |= {name.split(".")[1] for name in names if name.startswith("ovss_personal.")}
-    return parts & LEVEL.keys()
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return {name for name in names if name.startswith("ovss_personal.")}
 
 
 @pytest.mark.parametrize("path", sorted(PACKAGE.glob("*/**/*.py")) + sorted(PACKAGE.glob("[!_]*.py")), ids=str)
@@ -56,6 +69,24 @@ def test_imports_run_one_way(path: Path) -> None:
     for other in imported(path) - {part}:
         assert LEVEL[other] >= LEVEL[part], f"{part} imports {other}"
         assert {part, other} not in STRANGERS, f"{part} and {other} must not know each other"
+
+
+def test_nothing_imports_the_trainings() -> None:
+    others = [path for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE / "training"]
+    assert others and not [path for path in others if "training" in imported(path)]
+
+
+def test_no_two_modules_import_each_other() -> None:
+    files = {".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts): path for path in PACKAGE.rglob("*.py")}
+    graph = {name: modules_imported(path, files.keys()) for name, path in files.items()}
+    graphlib.TopologicalSorter(graph).prepare()  # raises CycleError, which names the circle
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE.parent / "timings").glob("*.py")), ids=lambda path: path.stem)
+def test_what_a_timing_imports_is_there(path: Path) -> None:
+    for name in names_imported(path):
+        module, _, attribute = name.rpartition(".")
+        assert hasattr(importlib.import_module(module), attribute) or importlib.util.find_spec(name), name
 
 
 def test_every_public_name_resolves_and_is_listed() -> None:

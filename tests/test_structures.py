@@ -1,60 +1,161 @@
 from __future__ import annotations
 
+import hashlib
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
+import torch
+from PIL import Image
 
-from ovss_personal.errors import VocabularyError
-from ovss_personal.painting.segmentation import Segmentation
+from ovss_personal.errors import ImageError, MaskError, OvssWarning
+from ovss_personal.structures import Shot
 
-
-@pytest.fixture
-def found() -> Segmentation:
-    """4 x 5: the left two columns are tree, one pixel is mine, the rest is grass; no sky."""
-    labels = np.full((4, 5), 1, np.int32)
-    labels[:, :2] = 0
-    labels[3, 4] = 3
-    return Segmentation(
-        labels=labels,
-        words=("tree", "grass", "sky", "my mug"),
-        scores=(0.9, 0.8, 0.1, 0.6),
-        concepts=("my mug",),
-        image=np.zeros((4, 5, 3), np.uint8),
-    )
+IMAGE = np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)
+MASK = np.zeros((20, 30), bool)
+MASK[4:9, 3:12] = True
+VOID = np.zeros((20, 30), bool)
+VOID[10:12] = True
+GREY = MASK.astype(np.uint8) * 255
 
 
-def test_mask_area_and_score_of_a_word(found: Segmentation) -> None:
-    assert found.mask("tree").tolist() == [[True, True, False, False, False]] * 4
-    assert found.mask("tree").dtype == bool
-    assert found.area("tree") == 8 / 20 and found.area("my mug") == 1 / 20 and found.area("sky") == 0
-    assert found.score("my mug") == 0.6
+def palette(labels: np.ndarray) -> Image.Image:
+    picture = Image.fromarray(labels.astype(np.uint8)).convert("P")
+    picture.putpalette([0, 0, 0, 200, 30, 30])
+    return picture
 
 
-def test_presence_is_a_matter_of_area(found: Segmentation) -> None:
-    assert found.present("my mug") and not found.present("sky")
-    assert not found.present("my mug", min_area=0.06)
+def test_a_photo_and_a_mask_are_enough() -> None:
+    shot = Shot(IMAGE, MASK)
+    assert np.array_equal(shot.image, IMAGE) and np.array_equal(shot.mask, MASK) and shot.ignore is None
+    assert shot.name == "shot"
+    assert shot.sha256 == hashlib.sha256(b"(20, 30, 3)" + IMAGE.tobytes()).hexdigest()
+    assert shot.sha256 != Shot(IMAGE[:, ::-1], MASK).sha256
+    named = Shot(IMAGE, MASK, "images/1.jpg", "abc", VOID)
+    assert (named.name, named.sha256) == ("images/1.jpg", "abc")
+    assert replace(named, mask=VOID).name == "images/1.jpg" and replace(named, mask=VOID).mask[10, 0]
 
 
-@pytest.mark.parametrize("method", ["mask", "area", "score", "present"])
-def test_an_unknown_word_is_named_with_those_there_are(found: Segmentation, method: str) -> None:
-    with pytest.raises(VocabularyError, match=r"'mug' is not among .* tree, grass, sky, my mug") as caught:
-        getattr(found, method)("mug")
-    assert caught.value.exit_code == 3
+@pytest.mark.parametrize(
+    "mask",
+    [
+        MASK,
+        MASK.astype(np.uint8),
+        GREY,
+        MASK.astype(np.int64),
+        MASK.astype(np.int16) * 7,
+        MASK.astype(np.float32),
+        MASK.astype(np.float64) * 255,
+        MASK[..., None],
+        GREY[None],
+        torch.from_numpy(MASK),
+        MASK.tolist(),
+        Image.fromarray(MASK),
+        Image.fromarray(GREY),
+        Image.fromarray(np.repeat(GREY[..., None], 3, 2)),
+        palette(MASK),
+    ],
+    ids=(
+        "bool", "0 and 1", "0 and 255", "int", "0 and 7", "float", "float 255", "H W 1", "1 H W", "tensor", "list",
+        "PIL 1", "PIL L", "PIL RGB", "PIL P",
+    ),
+)  # fmt: skip
+def test_masks_of_every_kind_mark_the_same_object(mask: Any) -> None:
+    shot = Shot(IMAGE, mask)
+    assert shot.mask.dtype == bool and np.array_equal(shot.mask, MASK) and shot.ignore is None
 
 
-@pytest.mark.filterwarnings("ignore:__array__ implementation")  # pycocotools under numpy 2
-def test_coco_annotations_hold_the_masks(found: Segmentation) -> None:
-    from pycocotools import mask as coco_mask
-
-    annotations = found.to_coco()
-    assert [a["category"] for a in annotations] == ["tree", "grass", "my mug"]  # no sky
-    for annotation in annotations:
-        assert isinstance(annotation["segmentation"]["counts"], str)  # JSON has no bytes
-        decoded = coco_mask.decode(annotation["segmentation"]).astype(bool)
-        assert np.array_equal(decoded, found.mask(annotation["category"]))
-    assert annotations[0]["area"] == 8 and annotations[0]["bbox"] == [0.0, 0.0, 2.0, 4.0]
-    assert annotations[2]["bbox"] == [4.0, 3.0, 1.0, 1.0] and annotations[2]["score"] == 0.6
+def test_shares_over_a_half_count() -> None:
+    with pytest.warns(OvssWarning, match="shot 2: a soft mask; values over 0.5"):
+        shot = Shot(IMAGE, MASK * 0.7 + ~MASK * 0.3, "shot 2")
+    assert np.array_equal(shot.mask, MASK)
 
 
-def test_an_overlay_is_a_picture(found: Segmentation) -> None:
-    picture = found.overlay()
-    assert picture.mode == "RGB" and picture.width >= 5
+@pytest.mark.parametrize("kind", [bool, np.uint8, Image.fromarray], ids=["bool", "uint8", "PIL"])
+def test_what_is_void_does_not_count(kind: Any) -> None:
+    labels = MASK + VOID.astype(np.uint8) * 255
+    assert np.array_equal(Shot(IMAGE, labels).ignore, VOID) and np.array_equal(Shot(IMAGE, labels).mask, MASK)
+    ignore = kind(VOID) if kind is Image.fromarray else VOID.astype(kind)
+    assert np.array_equal(Shot(IMAGE, MASK, ignore=ignore).ignore, VOID)
+    assert Shot(IMAGE, MASK, ignore=VOID & False).ignore is None
+    more = np.zeros_like(VOID)
+    more[15] = True
+    assert np.array_equal(Shot(IMAGE, labels, ignore=more).ignore, VOID | more)
+
+
+@pytest.mark.parametrize(
+    ("mask", "said"),
+    [
+        (MASK[:, 1:], "the mask is 29x20 but the photo is 30x20"),
+        (MASK.T, "the mask is 20x30 but the photo is 30x20"),
+        (MASK & False, "the mask is empty"),
+        (MASK + 2 * VOID, "several labels: 1, 2"),
+        (np.clip(GREY, 10, 200), "several labels: 10, 200"),
+        (np.full(MASK.shape, np.nan), "NaN"),
+        (MASK * 1.5 - 0.2, "values from -0.2 to 1.3"),
+        (MASK.astype(str), "expected bool, int or float values, found <U5"),
+        (IMAGE, r"expected one mask shaped \(H, W\), found \(20, 30, 3\)"),
+        ([[1, 0], [1]], "is a list and cannot be made an array"),
+        (None, "expected one mask"),
+        (Image.fromarray(IMAGE), "expected black and one colour"),
+    ],
+    ids=["narrow", "turned", "empty", "two", "grey", "NaN", "range", "text", "colours", "rows", "none", "photo"],
+)
+def test_other_masks_are_refused_in_a_sentence_that_names_the_shot(mask: Any, said: str) -> None:
+    with pytest.raises(MaskError, match=f"^my cup: .*{said}"):
+        Shot(IMAGE, mask, "my cup")
+
+
+def test_an_area_to_ignore_of_another_size_is_refused() -> None:
+    with pytest.raises(MaskError, match="the area to ignore is 20x30 but the photo is 30x20"):
+        Shot(IMAGE, MASK, ignore=VOID.T)
+
+
+@pytest.mark.parametrize(
+    ("image", "seen"),
+    [
+        (IMAGE[..., 0], np.repeat(IMAGE[..., :1], 3, 2)),
+        (np.dstack((IMAGE, np.full(MASK.shape, 255, np.uint8))), IMAGE),
+        (np.dstack((IMAGE, np.zeros(MASK.shape, np.uint8))), np.full_like(IMAGE, 255)),
+        (Image.fromarray(IMAGE), IMAGE),
+        (Image.fromarray(IMAGE[..., 0]), np.repeat(IMAGE[..., :1], 3, 2)),
+    ],
+    ids=["grey", "RGBA", "transparent", "PIL", "PIL grey"],
+)
+def test_images_of_every_kind_become_rgb(image: Any, seen: np.ndarray) -> None:
+    assert np.array_equal(Shot(image, MASK).image, seen)
+
+
+def test_a_picture_is_turned_upright_and_so_is_its_mask() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned clockwise
+    pictures = [Image.fromarray(np.rot90(array).copy()) for array in (IMAGE, GREY)]
+    for picture in pictures:
+        picture.getexif().update(exif)
+    shot = Shot(*pictures)
+    assert np.array_equal(shot.image, IMAGE) and np.array_equal(shot.mask, MASK)
+
+
+@pytest.mark.parametrize(
+    ("image", "said"),
+    [
+        (IMAGE / 255, "expected an array of uint8"),
+        (IMAGE.transpose(2, 0, 1), r"shaped \(H, W\), .* found uint8 shaped \(3, 20, 30\)"),
+        (IMAGE[:0], "the array is empty"),
+        (IMAGE[:15], "30x15 pixels .* at least 16"),
+        ("photo.jpg", "expected a Pillow image or an array, found str"),
+        (torch.from_numpy(IMAGE), "expected a Pillow image or an array, found Tensor"),
+    ],
+    ids=["float", "channels first", "empty", "small", "path", "tensor"],
+)
+def test_other_images_are_refused_in_a_sentence_that_names_the_shot(image: Any, said: str) -> None:
+    with pytest.raises(ImageError, match=f"^my cup: .*{said}"):
+        Shot(image, MASK, "my cup")
+
+
+def test_what_the_caller_writes_to_afterwards_changes_nothing() -> None:
+    image, mask = IMAGE.copy(), MASK.copy()
+    shot = Shot(image, mask)
+    image[:], mask[:] = 0, False
+    assert np.array_equal(shot.image, IMAGE) and np.array_equal(shot.mask, MASK)

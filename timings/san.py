@@ -65,10 +65,10 @@ def parts(base: SanBase, shot: Shot) -> dict[str, float]:
 
 
 def paint(base: SanBase, proposals: Any, shot: Shot) -> None:
-    from ovss_personal.engine.api import scored_proposals
-    from ovss_personal.painting.label_map import label_map
+    from ovss_personal.engine.find import Finder
+    from ovss_personal.engine.see import Seen
 
-    label_map(scored_proposals(base, proposals, WORDS, []), proposals.canvas, shot.image, WORDS)
+    Finder(base, WORDS).find(Seen(shot.image, proposals, base.fingerprint))
 
 
 def naive(base: SanBase, shots: Sequence[Shot], config: FitConfig) -> Any:

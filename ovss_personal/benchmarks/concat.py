@@ -15,8 +15,8 @@ from ovss_personal.benchmarks.choice import rng_of
 from ovss_personal.benchmarks.manifest import DATA, Item, Manifest, read_manifest, write_manifest
 from ovss_personal.benchmarks.pictures import read_labels, save_labels, save_mask, save_photo
 from ovss_personal.io.files import sha256_file
-from ovss_personal.io.images import Scalar
 from ovss_personal.io.mask_checks import nearest
+from ovss_personal.pixels.images import Scalar
 from ovss_personal.store.files import safe_name
 
 

@@ -82,7 +82,7 @@ def evaluate(
     _check_shots(experiment, benchmark)
     at_once(f"evaluating {len(benchmark.concepts)} concepts of {benchmark.name} …")
     from ovss_personal.bases import load_base
-    from ovss_personal.evaluation import engines, report, runner  # these import torch, which takes a second
+    from ovss_personal.evaluation import cells, engines, report, runner  # these import torch, which takes a second
     from ovss_personal.evaluation.examiner import Examiner, Job
     from ovss_personal.evaluation.proposals import base_quality
 
@@ -105,7 +105,7 @@ def evaluate(
         with engines.engine(engine, examiner, job, workers) as chosen, progress_bar() as progress:
             results = runner.evaluate(examiner, out, chosen, progress, announce)
         quality = base_quality(segmenter, benchmark, examiner.cache) if proposals else None
-        run = report.Run(benchmark.name, segmenter.name, results, experiment.table)
+        run = cells.Run(benchmark.name, segmenter.name, results, experiment.table)
         if out:
             report.write(run, out, quality)
         if out and sheets:

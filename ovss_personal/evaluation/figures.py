@@ -8,13 +8,11 @@ import warnings
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ovss_personal.errors import OvssWarning
+from ovss_personal.evaluation.cells import Cell
 from ovss_personal.store.files import atomic_write
-
-if TYPE_CHECKING:
-    from ovss_personal.evaluation.report import Cell
 
 FILES = ("iou_by_shots.png", "precision_recall.png")
 

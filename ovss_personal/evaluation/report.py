@@ -6,67 +6,20 @@ import csv
 import io
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from ovss_personal.errors import InputError
+from ovss_personal.evaluation.cells import METRICS, Cell, Run, cells
 from ovss_personal.evaluation.figures import write_figures
-from ovss_personal.evaluation.metrics import mean_and_interval
-from ovss_personal.evaluation.paper import PAPER, PaperTable, Place, Shots
+from ovss_personal.evaluation.paper import PAPER, PaperTable, Place
 from ovss_personal.evaluation.proposals import BaseQuality
-from ovss_personal.evaluation.results import RESULTS_FILE, RUN_FILE, Result, read_results
+from ovss_personal.evaluation.results import RESULTS_FILE, RUN_FILE, read_results
 from ovss_personal.io.files import require_file
 from ovss_personal.store.files import atomic_write
 
-METRICS = {
-    "iou": "IoU^per",
-    "precision": "precision",
-    "recall": "recall",
-    "false_alarms": "false alarms",
-    "miou": "mIoU",
-    "others_miou": "mIoU others",
-    "pairs_iou": "side by side",
-    "pairs_miou": "side by side, mIoU",
-}
 EMPTY = "–"
-
-
-@dataclass(frozen=True)
-class Run:
-    """What one evaluation gave; `table` is the paper's that it repeats."""
-
-    benchmark: str
-    base: str
-    results: Sequence[Result]
-    table: int | None = None
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One number: mean over concepts of the means over seeds, its 95 % interval, and what it rests on."""
-
-    method: str
-    shots: Shots
-    metric: str
-    mean: float
-    low: float
-    high: float
-    concepts: int
-    images: int
-
-
-def cells(run: Run) -> list[Cell]:
-    """Every metric of every method and K, in the order in which they were run; with several K, their mean too."""
-    found = []
-    for method in dict.fromkeys(result.method for result in run.results):
-        rows = [result for result in run.results if result.method == method]
-        counts = sorted({row.shots for row in rows})
-        choices: list[tuple[Shots, list[Result]]] = [(k, [row for row in rows if row.shots == k]) for k in counts]
-        if len(counts) > 1:
-            choices.append(("avg", rows))
-        found += [_cell(method, shots, metric, of) for shots, of in choices for metric in METRICS]
-    return found
 
 
 def summary(run: Run) -> list[dict[str, Any]]:
@@ -162,22 +115,6 @@ def read_run(folder: Path) -> Run:
         return Run(str(told["benchmark"]), str(told["base"]), read_results(require_file(folder / RESULTS_FILE)))
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"is not what evaluate --out wrote ({error}).", path=path) from error
-
-
-def _cell(method: str, shots: Shots, metric: str, results: Sequence[Result]) -> Cell:
-    by_concept: dict[str, list[Result]] = {}
-    for result in results:
-        by_concept.setdefault(result.concept, []).append(result)
-    means = [_mean([getattr(result, metric) for result in of_one]) for of_one in by_concept.values()]
-    pairs = metric.startswith("pairs")
-    images = sum(of[0].pairs if pairs else of[0].positives + of[0].negatives for of in by_concept.values())
-    known = sum(mean == mean for mean in means)
-    return Cell(method, shots, metric, *mean_and_interval(means), concepts=known, images=images)
-
-
-def _mean(values: Sequence[float]) -> float:
-    known = [value for value in values if value == value]
-    return sum(known) / len(known) if known else float("nan")
 
 
 def _ours(number: int, table: PaperTable, runs: Sequence[Run]) -> dict[Place, dict[str, Cell]]:

@@ -18,8 +18,8 @@ from ovss_personal.io.annotations import (
     read_json,
     the_one_name,
 )
-from ovss_personal.io.images import check_pixels
 from ovss_personal.io.mask_checks import MaskOrientation, MaskResult, check_mask
+from ovss_personal.pixels.images import check_pixels
 from ovss_personal.structures import BoolMask
 
 __all__ = ["CocoPhoto", "coco_mask_of", "load_coco"]

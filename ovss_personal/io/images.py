@@ -1,4 +1,4 @@
-"""Photos from files, Pillow pictures and arrays: always upright RGB, uint8, of a sane size."""
+"""Photos from files: always upright RGB, uint8, of a sane size."""
 
 from __future__ import annotations
 
@@ -9,32 +9,24 @@ import os
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO
 
-import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
 from ovss_personal.errors import ImageError, InputError, OvssError, OvssWarning, ResourceError
 from ovss_personal.io.files import list_files, require_file
+from ovss_personal.pixels.images import MAX_PIXELS, check_pixels, orientation_of, quiet_pillow, rgb_of, to_rgb
 from ovss_personal.structures import RGBImage
 
 __all__ = [
     "IMAGE_SUFFIXES",
-    "MAX_PIXELS",
     "as_image",
-    "check_pixels",
     "decode",
     "exif_orientation",
     "find_images",
     "load_image",
-    "to_rgb",
-    "upright",
 ]
-
-MAX_PIXELS = 89_000_000
-MIN_SIDE = 16
-MAX_ASPECT = 50
 
 _HEIC_SUFFIXES = {".heic", ".heif"}
 IMAGE_SUFFIXES = _HEIC_SUFFIXES | {
@@ -44,9 +36,6 @@ IMAGE_SUFFIXES = _HEIC_SUFFIXES | {
 # Named, so that no file can reach the plugins that start other programs (EPS) or accept any bytes (TGA).
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF", "HEIF")
 _HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
-_EXIF_ORIENTATION = 0x0112
-
-Scalar = TypeVar("Scalar", bound=np.generic)
 
 
 def load_image(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> RGBImage:
@@ -69,55 +58,10 @@ def load_image(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> RGBImage:
 def as_image(source: str | Path | Image.Image | npt.NDArray[Any]) -> RGBImage:
     """(H, W, 3) uint8 RGB from a path, a Pillow picture or a uint8 array.
 
-    Arrays are (H, W) grey, (H, W, 3) RGB or (H, W, 4) RGBA, laid over white.
-
     Raises:
-        ImageError: as `load_image`; also any other type, dtype or shape.
+        ImageError: as `load_image` and `rgb_of`.
     """
-    if isinstance(source, (str, Path)):
-        return load_image(source)
-    if isinstance(source, Image.Image):
-        return to_rgb(source)
-    if not isinstance(source, np.ndarray):
-        raise ImageError(f"expected a path, a Pillow image or an array, found {type(source).__name__}.")
-    grey_or_colour = source.ndim == 2 or (source.ndim == 3 and source.shape[2] in (3, 4))
-    if source.dtype != np.uint8 or not grey_or_colour:
-        raise ImageError(
-            f"expected an array of uint8 shaped (H, W), (H, W, 3) or (H, W, 4), found {source.dtype} shaped "
-            f"{source.shape}.",
-            hint="Scale floats to 0..255, put channels last, and pass .astype(np.uint8).",
-        )
-    if source.size == 0:
-        raise ImageError(f"the array is empty: it is shaped {source.shape}.")
-    return to_rgb(Image.fromarray(source))
-
-
-def to_rgb(image: Image.Image, *, path: str | Path | None = None, max_pixels: int = MAX_PIXELS) -> RGBImage:
-    """(H, W, 3) uint8 RGB of a Pillow picture in any mode, turned upright by its EXIF orientation.
-
-    Raises:
-        ImageError: as `load_image`; names `path` where it is given.
-    """
-    check_pixels(image.width, image.height, path, ImageError, max_pixels)
-    size = f"{image.width}x{image.height} pixels (width x height)"
-    short, long = sorted(image.size)
-    if short < MIN_SIDE:
-        raise ImageError(
-            f"the photo is {size}; at least {MIN_SIDE} a side are needed.",
-            path=path,
-            hint="Use a larger one.",
-        )
-    if long > MAX_ASPECT * short:
-        raise ImageError(
-            f"the photo is {size}; one side may be at most {MAX_ASPECT} times the other.",
-            path=path,
-            hint="Crop it.",
-        )
-    try:
-        pixels = upright(_rgb_pixels(image), exif_orientation(image))
-    except (OSError, SyntaxError, ValueError) as exc:
-        raise ImageError(f"the picture cannot be converted to RGB: {exc}.", path=path) from exc
-    return np.ascontiguousarray(pixels)
+    return load_image(source) if isinstance(source, (str, Path)) else rgb_of(source)
 
 
 def decode(
@@ -147,38 +91,10 @@ def decode(
     return image
 
 
-def exif_orientation(source: str | Path | Image.Image) -> int:
-    """How a picture is stored, 1 (upright) to 8, as EXIF counts. Raises ImageError if it is no picture."""
-    if not isinstance(source, Image.Image):
-        with _opened(source, ImageError, None) as image:
-            return exif_orientation(image)
-    try:
-        with _quiet_pillow():
-            orientation = source.getexif().get(_EXIF_ORIENTATION, 1)
-    except Exception:  # EXIF data too broken to read turns nothing
-        return 1
-    return int(orientation) if orientation in range(1, 9) else 1
-
-
-def upright(stored: npt.NDArray[Scalar], orientation: int) -> npt.NDArray[Scalar]:
-    """(h, w, ...) pixels as stored -> (H, W, ...) a view as shown, for an EXIF orientation of 1 to 8."""
-    if orientation in (2, 3, 7, 8):
-        stored = stored[:, ::-1]
-    if orientation in (3, 4, 6, 7):
-        stored = stored[::-1]
-    return stored.swapaxes(0, 1) if orientation >= 5 else stored
-
-
-def check_pixels(
-    width: int, height: int, path: str | Path | None, error: type[InputError], max_pixels: int = MAX_PIXELS
-) -> None:
-    """Raises `error` if a picture of this size, in pixels, would be larger than `max_pixels`."""
-    if width * height > max_pixels:
-        raise error(
-            f"the picture is {width}x{height} pixels (width x height), over {max_pixels / 1e6:g} million.",
-            path=path,
-            hint="Scale it down.",
-        )
+def exif_orientation(path: str | Path) -> int:
+    """How a file's picture is stored, 1 (upright) to 8, as EXIF counts. Raises ImageError if it is no picture."""
+    with _opened(path, ImageError, None) as image:
+        return orientation_of(image)
 
 
 def find_images(paths: Sequence[str | Path]) -> list[Path]:
@@ -213,7 +129,7 @@ def _opened(path: str | Path, error: type[InputError], stream: BinaryIO | None) 
     """An open picture, header read; whatever Pillow raises in the block becomes one line."""
     if stream is None:
         path = require_file(path, error)
-    with _quiet_pillow():
+    with quiet_pillow():
         try:
             heic = _register_heic(_head(path, stream))
             Image.init()
@@ -235,14 +151,6 @@ def _opened(path: str | Path, error: type[InputError], stream: BinaryIO | None) 
             raise error(f"the picture is broken: {reason}.", path=path, hint="Copy or export it again.") from exc
 
 
-@contextlib.contextmanager
-def _quiet_pillow() -> Iterator[None]:
-    """Drops Pillow's own warnings: our checks and errors say what matters in one line."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module="PIL")
-        yield
-
-
 def _head(path: str | Path, stream: BinaryIO | None) -> bytes:
     """The first 12 bytes of the stream, which stays where it was, or of the file."""
     if stream is None:
@@ -261,24 +169,3 @@ def _register_heic(head: bytes) -> bool:
     with contextlib.suppress(ImportError):
         importlib.import_module("pillow_heif").register_heif_opener()
     return True
-
-
-def _rgb_pixels(image: Image.Image) -> RGBImage:
-    """(h, w, 3) as stored."""
-    if image.mode.startswith("I;16") or image.mode in ("I", "F"):
-        return _scaled(np.asarray(image))
-    if image.has_transparency_data:
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image.convert("RGBA"))
-    return np.array(image.convert("RGB"))
-
-
-def _scaled(grey: npt.NDArray[Any]) -> RGBImage:
-    """(h, w) of 16 bits, 32 bits or floats -> (h, w, 3) uint8; white is the top of the range it fills."""
-    if not np.isfinite(grey).all():
-        raise ValueError("it holds NaN or infinite pixels")
-    ranges = {"u": [65535.0], "i": [255.0, 65535.0], "f": [1.0, 255.0, 65535.0]}[grey.dtype.kind]
-    brightest = float(grey.max())
-    white = next((top for top in ranges if brightest <= top), brightest)
-    scaled = np.rint(grey.clip(min=0) * (255.0 / white)).astype(np.uint8)
-    return np.repeat(scaled[:, :, None], 3, axis=2)

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ovss_personal.errors import MaskError, OvssWarning
-from ovss_personal.io.images import Scalar, upright
+from ovss_personal.pixels.images import Scalar, upright
 from ovss_personal.structures import BoolMask
 
 __all__ = ["MaskOrientation", "MaskResult", "check_mask", "nearest"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +22,7 @@ class Segmentation:
     """A label for every pixel of one image, at the image's own size.
 
     Attributes:
-        labels: (H, W) int32, an index into `words`.
+        labels: (H, W) int32, an index into `words`; not to be changed, as areas are counted once.
         words: the vocabulary in the user's order, then the base's own extra word (`other`), then the concepts.
         scores: per word, the largest share it has of any pixel, in [0, 1].
         concepts: those of `words` that are personal.
@@ -33,6 +34,11 @@ class Segmentation:
     scores: tuple[float, ...]
     concepts: tuple[str, ...]
     image: RGBImage
+
+    @cached_property
+    def _pixels(self) -> npt.NDArray[np.intp]:
+        """(len(words),) how many pixels each word has: one pass over the image, not one a word."""
+        return np.bincount(self.labels.ravel(), minlength=len(self.words))
 
     def _index(self, word: str) -> int:
         try:
@@ -50,7 +56,7 @@ class Segmentation:
 
     def area(self, word: str) -> float:
         """Share of the image's pixels labelled `word`, in [0, 1]."""
-        return float(self.mask(word).mean())
+        return float(self._pixels[self._index(word)] / self.labels.size)
 
     def score(self, word: str) -> float:
         """The largest share that `word` has of any pixel, in [0, 1]."""
@@ -65,7 +71,7 @@ class Segmentation:
         from pycocotools import mask as coco_mask
 
         annotations = []
-        for index in np.unique(self.labels):
+        for index in np.flatnonzero(self._pixels):
             word = self.words[int(index)]
             rle = coco_mask.encode(np.asfortranarray(self.mask(word).astype(np.uint8)))
             annotations.append(

@@ -32,14 +32,7 @@ class Labelled:
     labels: Tensor
 
 
-def cosegmentation_loss(
-    photo: Labelled,
-    hidden: Tensor,
-    logits: Tensor,
-    *,
-    mask: Tensor | None = None,
-    masks: Tensor | None = None,
-) -> Tensor:
+def cosegmentation_loss(photo: Labelled, hidden: Tensor, logits: Tensor) -> Tensor:
     """-(1/|C|) Σ_c (2/n_c) Σ log p_c over the n_c/2 positions of the target that look most like the photo's c.
 
     The target is that photo of the pool whose mean feature is nearest. What class c looks like is the feature where
@@ -49,47 +42,22 @@ def cosegmentation_loss(
         photo: the labelled photo.
         hidden: (T, D, h, w) features of the pool.
         logits: (T, K, h, w) of the pool.
-        mask: (h, w) 0 or 1, where the photo shows the object at all; everywhere if left out.
-        masks: (T, h, w) likewise for the pool; positions outside are never chosen.
     """
     classes = [int(c) for c in torch.unique(photo.labels) if c not in (0, IGNORE)]
     with torch.no_grad():
-        seen = photo.hidden if mask is None else photo.hidden * mask
-        pool = hidden if masks is None else hidden * masks[:, None]
-        target = int((pool.mean((2, 3)) - seen.mean((1, 2))).norm(dim=1).argmin())
-        target_pixels = pool[target].flatten(1)  # (D, n)
-        inside = torch.ones_like(target_pixels[0], dtype=torch.bool)
-        if masks is not None:
-            inside = masks[target].flatten() > 0
+        target = int((hidden.mean((2, 3)) - photo.hidden.mean((1, 2))).norm(dim=1).argmin())
+        target_pixels = hidden[target].flatten(1)  # (D, n)
     sure = logits[target].log_softmax(0).flatten(1)  # (K, n)
     terms = []
     for c in classes:
         where = photo.labels == c
         with torch.no_grad():
             best = photo.logits.log_softmax(0)[c].masked_fill(~where, -torch.inf).argmax()
-            look = seen.flatten(1)[:, best]  # (D,)
-            distance = (target_pixels - look[:, None]).norm(dim=0).masked_fill(~inside, torch.inf)
-            count = min(max(1, int(where.sum()) // 2), int(inside.sum()))
-            nearest = distance.argsort(stable=True)[:count]
+            look = photo.hidden.flatten(1)[:, best]  # (D,)
+            distance = (target_pixels - look[:, None]).norm(dim=0)
+            nearest = distance.argsort(stable=True)[: max(1, int(where.sum()) // 2)]
         terms.append(-sure[c, nearest].mean())
-    if not terms or not bool(inside.any()):
-        return logits.sum() * 0  # a scalar that backward() accepts
-    return torch.stack(terms).mean()
-
-
-def parts_loss(photo: Labelled) -> Tensor:
-    """-(1/|C|) Σ_c mean of log p_c over the photo's own c: cross-entropy in which every class weighs the same."""
-    log_p = photo.logits.log_softmax(0)
-    terms = [-log_p[int(c)][photo.labels == c].mean() for c in torch.unique(photo.labels) if c not in (0, IGNORE)]
-    return torch.stack(terms).mean() if terms else photo.logits.sum() * 0
-
-
-def foreground_loss(logits: Tensor, mask: Tensor) -> Tensor:
-    """-mean over the mask of log(1 - p_0): something of the object is there. (K, h, w), (h, w) -> ()."""
-    background = logits.softmax(0)[0][mask > 0]
-    if not background.numel():
-        return logits.sum() * 0
-    return -torch.log((1 - background).clamp(min=1e-6)).mean()
+    return torch.stack(terms).mean() if terms else logits.sum() * 0  # a scalar that backward() accepts
 
 
 def cosegmentation_of_batches(source: Output, labels: Tensor, target: Output) -> Tensor:

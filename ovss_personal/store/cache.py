@@ -8,16 +8,17 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import sys
+import stat
 import tempfile
 import time
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ovss_personal.errors import OvssError, OvssWarning
+from ovss_personal.errors import OutputError, OvssError, OvssWarning
 from ovss_personal.structures import Canvas, Proposals
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 # The second form is a write under way or, an hour later, what a killed one left behind.
 _ENTRY = re.compile(r"[0-9a-f]{64}\.safetensors|\.[0-9a-f]{64}\.safetensors\.[0-9a-f]+\.part")
 _EXTRA = "extras."
+_SPARE = 20  # a full cache is emptied by this part at least, so that not every put has to look through the folder
 _WORD = "word "  # before each word, since some strings are no names for a tensor
 
 
@@ -45,11 +47,12 @@ class ProposalCache:
     What was put comes back to the bit. Masks take half the room where float16 holds them (`Proposals.rounded`).
 
     Any number of processes may share the folder. When it outgrows `max_bytes`, the entries that were not
-    used for longest go. A folder that cannot be written is warned of once (OvssWarning), after which the
-    cache is merely useless; no method raises for it.
+    used for longest go. How much it holds is counted once and then added up: what other processes write is not seen
+    before the next count, which is when the cache seems full. A folder that cannot be written is warned of once
+    (OvssWarning), after which the cache is merely useless; no method raises for it.
 
     Args:
-        folder: where to keep the entries; None is `proposals` in `default_folder()`.
+        folder: where to keep the entries; None is `proposals` in `default_folder()`, which may raise.
         max_bytes: the most that all entries together may take.
 
     Attributes:
@@ -60,6 +63,7 @@ class ProposalCache:
         self.folder = default_folder() / "proposals" if folder is None else Path(folder)
         self.max_bytes = max_bytes
         self.writable = True
+        self._held: int | None = None  # bytes of all entries; None before the first count
 
     def get(self, key: str) -> Proposals | None:
         """The entry of that key on the CPU, or None. A corrupt entry is removed and counts as none."""
@@ -84,9 +88,13 @@ class ProposalCache:
         data = _encode(proposals)
         if not self.writable or len(data) > self.max_bytes:
             return
+        if self._held is None or self._held + len(data) > self.max_bytes:
+            self._held = self.info()[1]
+        if self._held + len(data) > self.max_bytes:
+            self._evict(self.max_bytes - max(len(data), self.max_bytes // _SPARE))
         try:
-            self._evict(self.max_bytes - len(data))
             atomic_write(self._path(key), data)
+            self._held += len(data)
         except OvssError as error:
             self.writable = False
             warnings.warn(
@@ -98,7 +106,7 @@ class ProposalCache:
 
     def info(self) -> tuple[int, int]:
         """How many entries there are, and their bytes."""
-        sizes = [stat.st_size for _, stat in self._entries()]
+        sizes = [status.st_size for _, status in self._entries()]
         return len(sizes), sum(sizes)
 
     def clear(self) -> tuple[int, int]:
@@ -113,39 +121,23 @@ class ProposalCache:
             for item in os.scandir(self.folder):
                 if _ENTRY.fullmatch(item.name):
                     with suppress(OSError):  # another process may have removed it meanwhile
-                        stat = item.stat()
-                        if not item.name.endswith(".part") or time.time() - stat.st_mtime > 3600:
-                            yield Path(item.path), stat
+                        status = item.stat()
+                        if not item.name.endswith(".part") or time.time() - status.st_mtime > 3600:
+                            yield Path(item.path), status
 
     def _evict(self, room: int) -> tuple[int, int]:
-        """Remove the entries used longest ago until the rest take at most `room` bytes."""
+        """Count anew, and remove the entries used longest ago until the rest take at most `room` bytes."""
         entries = sorted(self._entries(), key=lambda entry: entry[1].st_mtime_ns)
-        left = sum(stat.st_size for _, stat in entries)
+        self._held = sum(status.st_size for _, status in entries)
         removed = freed = 0
-        for path, stat in entries:
-            if left <= room:
+        for path, status in entries:
+            if self._held <= room:
                 break
-            left -= stat.st_size
+            self._held -= status.st_size
             with suppress(OSError):
                 path.unlink()
-                removed, freed = removed + 1, freed + stat.st_size
+                removed, freed = removed + 1, freed + status.st_size
         return removed, freed
-
-
-class MemoryCache:
-    """What was seen of a few images, kept for as long as this object is; never on disk."""
-
-    def __init__(self) -> None:
-        self._entries: dict[str, Proposals] = {}
-
-    def get(self, key: str) -> Proposals | None:
-        return self._entries.get(key)
-
-    def put(self, key: str, proposals: Proposals) -> None:
-        self._entries[key] = proposals
-
-
-AnyCache = ProposalCache | MemoryCache
 
 
 class WordCache:
@@ -199,26 +191,53 @@ def _words_folder() -> Path:
 
 
 def default_folder() -> Path:
-    """The folder of all caches: OVSS_PERSONAL_CACHE, or the platform's folder for this user's caches."""
+    """The folder of all caches: OVSS_PERSONAL_CACHE, or the platform's folder for this user's caches.
+
+    A user without a home gets one in the temporary folder.
+
+    Raises:
+        OutputError: there is no home, and the folder in the temporary one cannot be made or is not this user's alone.
+    """
+    import platformdirs
+
     chosen = os.environ.get("OVSS_PERSONAL_CACHE")
     if chosen:
         return Path(chosen).expanduser()
-    try:
-        home = Path.home()
-    except RuntimeError:  # a user without a home, as containers have
-        return Path(tempfile.gettempdir()) / "ovss_personal"
-    if sys.platform == "win32":
-        root = Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        root = home / "Library" / "Caches"
-    else:
-        root = Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache")
-    return root / "ovss_personal"
+    folder = platformdirs.user_cache_path("ovss_personal", appauthor=False, opinion=False)
+    return _private_folder() if folder.parts[0] == "~" else folder  # what is left where no home is known
+
+
+def _private_folder() -> Path:
+    """A folder below the temporary one that nobody else can read or write, or could have made."""
+    from ovss_personal.store.files import write_errors
+
+    folder = Path(tempfile.gettempdir()) / f"ovss_personal-{os.getuid()}"
+    with write_errors(folder):
+        with suppress(FileExistsError):
+            folder.mkdir(mode=0o700)
+        status = folder.lstat()  # not of what a link of somebody else's points to
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o077:
+        raise OutputError(
+            "the folder for caches is not this user's alone.",
+            path=folder,
+            hint="Set OVSS_PERSONAL_CACHE to a folder that is, or remove this one.",
+        )
+    return folder
 
 
 def entry_bytes(proposals: Proposals) -> int:
     """How much of a `ProposalCache` an entry takes."""
     return len(_encode(proposals))
+
+
+def _on_cpu(proposals: Proposals) -> Proposals:
+    return replace(
+        proposals,
+        masks=proposals.masks.cpu(),
+        embeddings=proposals.embeddings.cpu(),
+        features=proposals.features.cpu(),
+        extras={name: tensor.cpu() for name, tensor in proposals.extras.items()},
+    )
 
 
 def _encode(proposals: Proposals) -> bytes:

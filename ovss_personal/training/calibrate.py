@@ -1,5 +1,6 @@
 """Everything the embedded base ships beside its decoder: the joint space, the bank of hidden competitors, the
-thing-or-not regression, and the classes' text vectors. Built from training scenes alone; the last step of `train`.
+thing-or-not regression, and the classes' text vectors. Built from training scenes alone; the last step of
+`python -m ovss_personal.training.train`.
 """
 
 from __future__ import annotations

@@ -15,10 +15,11 @@ from PIL import Image
 from ovss_personal.engine.find import Finder, way_of
 from ovss_personal.engine.learn import personalize
 from ovss_personal.engine.see import Seen, SeenShot, see
-from ovss_personal.io.images import decode, to_rgb
+from ovss_personal.io.images import decode
 from ovss_personal.io.vocabulary import NAMED, check_words, named_words
 from ovss_personal.painting.overlay import BACKGROUND_WORDS, index_png, word_colours
 from ovss_personal.painting.segmentation import Segmentation
+from ovss_personal.pixels.images import to_rgb
 from ovss_personal.store.files import safe_name
 from ovss_personal.structures import RGBImage, Shot
 from ovss_personal.web.drawing import Outline, Stroke, draw

@@ -11,7 +11,7 @@ import pytest
 from end_to_end.commands import attempt
 from fakes import FakeBase
 
-from ovss_personal.engine import api
+from ovss_personal import bases
 
 
 def test_without_the_extra_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -23,7 +23,7 @@ def test_without_the_extra_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch
 
 def test_a_port_in_use_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("fastapi", reason="the page's extra [web] is not installed")
-    monkeypatch.setattr(api, "load_base", lambda *_, **__: FakeBase())
+    monkeypatch.setattr(bases, "load_base", lambda *_, **__: FakeBase())
     with socket.create_server(("127.0.0.1", 0)) as taken:
         found = attempt("web", "--port", str(taken.getsockname()[1]))
     assert found.code == 2 and "Choose another --port" in found.stderr
@@ -39,7 +39,7 @@ def test_the_address_is_told_and_other_hosts_warned_of(
     def serve(base: FakeBase, host: str, port: int, ready: Callable[[str], None]) -> None:
         ready(f"http://{host}:{port}/")
 
-    monkeypatch.setattr(api, "load_base", lambda *_, **__: FakeBase())
+    monkeypatch.setattr(bases, "load_base", lambda *_, **__: FakeBase())
     monkeypatch.setattr(server, "serve", serve)
     found = attempt("web", "--host", host, "--port", "81", "--json")
     assert json.loads(found.stdout) == {"address": f"http://{host}:81/", "base": "fake"}

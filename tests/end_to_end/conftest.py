@@ -12,8 +12,8 @@ from corpus import write_mask, write_photo
 from end_to_end.commands import run
 from PIL import Image, ImageDraw
 
+from ovss_personal import bases
 from ovss_personal.bases import load_base
-from ovss_personal.engine import api
 
 WIDTH, HEIGHT = 128, 96
 BALL, BOX = (225, 70, 30), (40, 70, 220)
@@ -24,7 +24,7 @@ load_once = functools.cache(load_base)
 def one_base() -> Iterator[None]:
     """Every command gets the same base object for the same options, as loading one takes a second."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(api, "load_base", load_once)
+        patch.setattr(bases, "load_base", load_once)
         yield
 
 

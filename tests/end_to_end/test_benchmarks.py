@@ -14,9 +14,9 @@ from fakes import COLOURS, FakeBase, ade_labels, write_ade, write_cub, write_fss
 from fakes.raw import noise, save
 from PIL import Image
 
+from ovss_personal import bases
 from ovss_personal.benchmarks import stamps
 from ovss_personal.benchmarks.manifest import read_manifest
-from ovss_personal.engine import api
 
 WRITERS: dict[str, Callable[[Path], Path]] = {"fss": write_fss, "cub": write_cub, "ade": write_ade}
 
@@ -24,7 +24,7 @@ WRITERS: dict[str, Callable[[Path], Path]] = {"fss": write_fss, "cub": write_cub
 @pytest.fixture(autouse=True)
 def fake_base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeBase:
     base = FakeBase()
-    monkeypatch.setattr(api, "load_base", lambda *name, **options: base)
+    monkeypatch.setattr(bases, "load_base", lambda *name, **options: base)
     monkeypatch.chdir(tmp_path)
     return base
 

@@ -10,7 +10,7 @@ import pytest
 from end_to_end.commands import attempt, run
 from fakes import FakeBase, write_stamps
 
-from ovss_personal.engine import api
+from ovss_personal import bases
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def small(built: Path) -> str:
 @pytest.fixture(autouse=True)
 def fake_base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeBase:
     base = FakeBase()
-    monkeypatch.setattr(api, "load_base", lambda *name, **options: base)
+    monkeypatch.setattr(bases, "load_base", lambda *name, **options: base)
     monkeypatch.chdir(tmp_path)
     return base
 

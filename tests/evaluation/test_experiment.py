@@ -8,9 +8,10 @@ import pytest
 from ovss_personal.bases import BASES
 from ovss_personal.config import BaseConfig, FitConfig, load_config
 from ovss_personal.errors import ConfigError, UsageError
+from ovss_personal.evaluation.cells import Run
 from ovss_personal.evaluation.experiment import Experiment, overridden, read_experiment
 from ovss_personal.evaluation.paper import PAPER
-from ovss_personal.evaluation.report import Run, paper_table
+from ovss_personal.evaluation.report import paper_table
 from ovss_personal.evaluation.results import Result
 
 REPOSITORY = Path(__file__).parents[2]

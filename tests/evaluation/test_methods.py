@@ -10,7 +10,8 @@ import torch
 from fakes import FakeBase, photo, shot
 from fakes.benchmark import job
 
-from ovss_personal.engine.api import look_at, scored_proposals
+from ovss_personal.engine.find import Finder
+from ovss_personal.engine.see import see_shots
 from ovss_personal.errors import WeightsError
 from ovss_personal.evaluation.knn import Memory
 from ovss_personal.evaluation.seggpt import SegGpt
@@ -18,18 +19,17 @@ from ovss_personal.evaluation.seggpt import SegGpt
 
 def test_retrieval_finds_what_was_remembered_and_shares_the_rest() -> None:
     base = FakeBase()
-    memory = Memory.of([look_at(base, shot("red", number)) for number in (1, 2)])
+    memory = Memory.of([one.example for one in see_shots(base, [shot("red", number) for number in (1, 2)])])
     assert memory.embeddings.shape == (12, 32) and 2 <= int(memory.personal.sum()) < 12
     image = photo("red", top=3, left=12, noise=9)
     (proposals,) = base.propose([image])
-    plain = scored_proposals(base, proposals, ("green", "grey"), []).words
-    contest = memory.contest(proposals, plain, scale=20.0)
-    assert contest.words is not None and contest.threshold is None
-    assert torch.allclose(
-        contest.words.sum(1) + contest.personal, plain.sum(1) * (1 - contest.personal) + contest.personal
-    )
-    assert ((contest.personal >= 0) & (contest.personal <= 1)).all()
-    assert contest.personal[0] > 0.5 > contest.personal[3]  # the red proposal, and the grey one
+    plain = Finder(base, ("green", "grey")).score(proposals).words
+    scored = memory.score(proposals, plain, scale=20.0)
+    assert scored.thresholds == (None,) and scored.masks is proposals.masks
+    (personal,) = scored.personal.T
+    assert torch.allclose(scored.words.sum(1) + personal, plain.sum(1) * (1 - personal) + personal)
+    assert ((personal >= 0) & (personal <= 1)).all()
+    assert personal[0] > 0.5 > personal[3]  # the red proposal, and the grey one
 
 
 def test_seggpt_without_weights_says_where_to_get_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

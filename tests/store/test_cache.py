@@ -1,16 +1,27 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
+import tempfile
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import platformdirs
 import pytest
 import torch
 
-from ovss_personal.errors import OvssWarning, ResourceError
-from ovss_personal.store.cache import ProposalCache, WordCache, clear_words, default_folder, entry_bytes, entry_key
+from ovss_personal.benchmarks.composites.sources import default_root
+from ovss_personal.errors import OutputError, OvssWarning, ResourceError
+from ovss_personal.store.cache import (
+    ProposalCache,
+    WordCache,
+    clear_words,
+    default_folder,
+    entry_bytes,
+    entry_key,
+)
 from ovss_personal.structures import Canvas, Proposals
 
 KEYS = [entry_key(f"{number:064x}", "base") for number in range(5)]
@@ -87,6 +98,29 @@ def test_the_entries_used_longest_ago_go_first(tmp_path: Path) -> None:
     assert cache.info() == (3, 3 * size)
 
 
+def test_the_folder_is_counted_once_and_when_the_cache_seems_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size = entry_bytes(proposals())
+    keys = [entry_key(f"{number:064x}", "base") for number in range(100)]
+    cache = ProposalCache(tmp_path, max_bytes=60 * size)
+    scans = []
+    entries = ProposalCache._entries
+    monkeypatch.setattr(ProposalCache, "_entries", lambda self: scans.append(0) or entries(self))
+    for key in keys[:60]:
+        cache.put(key, proposals())
+    assert len(scans) == 1
+    cache.put(keys[60], proposals())  # counted, then emptied by a twentieth
+    assert len(scans) == 3 and cache.info() == (58, 58 * size)
+    cache.put(keys[61], proposals())
+    cache.put(keys[62], proposals())
+    assert len(scans) == 4, "the one more is info's"
+    # Another process has emptied the folder: nothing goes that need not.
+    ProposalCache(tmp_path).clear()
+    cache.put(keys[63], proposals())
+    assert cache.info() == (1, size)
+
+
 def test_an_entry_larger_than_the_cache_leaves_it_alone(tmp_path: Path) -> None:
     ProposalCache(tmp_path).put(KEYS[0], proposals())
     ProposalCache(tmp_path, max_bytes=100).put(KEYS[1], proposals())
@@ -150,12 +184,47 @@ def test_writers_and_readers_at_once(tmp_path: Path) -> None:
 def test_the_default_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("OVSS_PERSONAL_CACHE", str(tmp_path))
     assert ProposalCache().folder == tmp_path / "proposals"
+    assert default_root() == tmp_path / "stamps"
     monkeypatch.delenv("OVSS_PERSONAL_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    monkeypatch.setattr(sys, "platform", "linux")
-    assert default_folder() == tmp_path / "xdg" / "ovss_personal"
-    monkeypatch.setattr(sys, "platform", "darwin")
-    assert default_folder() == Path.home() / "Library" / "Caches" / "ovss_personal"
+    assert default_folder() == platformdirs.user_cache_path("ovss_personal", appauthor=False, opinion=False)
+    if sys.platform == "linux":
+        assert default_folder() == tmp_path / "xdg" / "ovss_personal"
+
+
+@pytest.fixture
+def homeless(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """The folder of caches of a user that has no home, as in containers."""
+    monkeypatch.delenv("OVSS_PERSONAL_CACHE")
+    monkeypatch.setattr(platformdirs, "user_cache_path", lambda *_, **__: Path("~/.cache/ovss_personal"))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path / f"ovss_personal-{os.getuid()}"
+
+
+def test_who_has_no_home_keeps_caches_in_a_folder_of_their_own(homeless: Path) -> None:
+    assert default_folder() == homeless
+    assert stat.S_IMODE(homeless.stat().st_mode) == 0o700
+    assert default_folder() == homeless, "it is there now"
+
+
+@pytest.mark.parametrize("made", ["open to others", "somebody's", "link", "file"])
+def test_a_temporary_folder_that_is_not_ours_alone_is_refused(
+    homeless: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, made: str
+) -> None:
+    if made == "link":
+        (tmp_path / "elsewhere").mkdir(mode=0o700)
+        homeless.symlink_to(tmp_path / "elsewhere")
+    elif made == "file":
+        homeless.touch(0o600)
+    else:
+        homeless.mkdir(mode=0o700)
+        homeless.chmod(0o750 if made == "open to others" else 0o700)
+    if made == "somebody's":
+        homeless.rename(tmp_path / "ovss_personal-12345")
+        monkeypatch.setattr(os, "getuid", lambda: 12345)
+    with pytest.raises(OutputError, match="not this user's alone") as refused:
+        default_folder()
+    assert refused.value.hint is not None and "OVSS_PERSONAL_CACHE" in refused.value.hint
 
 
 def test_words_come_back_to_the_bit(tmp_path: Path) -> None:

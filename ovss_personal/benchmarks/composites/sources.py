@@ -6,13 +6,13 @@ scikit-image and scikit-learn ship. The lists below are the split: what is teste
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from ovss_personal.errors import ImageError, InputError, ResourceError, UsageError
+from ovss_personal.store.cache import default_folder
 
 DEBIAN_PACKAGES = ("tuxpaint-stamps-default", "mate-backgrounds", "plasma-workspace-wallpapers")
 UNPACK = f"Install or unpack the Debian packages {', '.join(DEBIAN_PACKAGES)}."
@@ -154,16 +155,10 @@ def split_of(name: str) -> str | None:
     return "distractors" if name.startswith(DISTRACTORS) else "train"
 
 
-@lru_cache(maxsize=1)
 def default_root() -> Path:
-    """Where `fetch` puts things: `$OVSS_PERSONAL_STAMPS`, or the user's cache folder."""
-    import os
-
+    """Where `fetch` puts things: `$OVSS_PERSONAL_STAMPS`, or `stamps` in the folder of all caches."""
     named = os.environ.get("OVSS_PERSONAL_STAMPS")
-    if named:
-        return Path(named)
-    cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(cache) / "ovss_personal" / "stamps"
+    return Path(named) if named else default_folder() / "stamps"
 
 
 def fetch(root: Path | None = None, packages: Sequence[str] = DEBIAN_PACKAGES) -> Sources:

@@ -22,7 +22,7 @@ from ovss_personal.bases.odise.seeded import seeded_like
 from ovss_personal.bases.odise.sizes import TINY
 from ovss_personal.benchmarks.manifest import ConceptSet, Item, Manifest
 from ovss_personal.config import BaseConfig, FitConfig, load_config
-from ovss_personal.engine.api import propose
+from ovss_personal.engine.see import propose
 from ovss_personal.errors import UsageError, VocabularyError, WeightsError
 from ovss_personal.evaluation.examiner import Examiner
 from ovss_personal.evaluation.methods import Method

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from ovss_personal.pss.checkpoint import read_tensors
-from ovss_personal.training.pss_experiment import NETWORK, RUNS, Plan, run
+from ovss_personal.training.pss_one_user import NETWORK, RUNS, Plan, run
 
 
+@pytest.mark.usefixtures("small_lite2")
 def test_every_method_goes_on_from_the_source_alone(source: Path, album: Path, tmp_path: Path) -> None:
     plan = Plan(tmp_path / "out", first=1, iterations=1, crop=64, batch=2, side=48)
     results = run(plan, source, album)

@@ -1,6 +1,6 @@
-"""The methods side by side on the made-up user, start to finish: the table of this folder's README.
+"""The methods side by side on the made-up user, start to finish: the table of pss/README.md.
 
-    python -m ovss_personal.training.pss_experiment --out runs/pss
+    python -m ovss_personal.training.pss_one_user --out runs/pss
 
 Photos, groups, trainings and scores go below --out; the same command goes on where it was cut off. A network learns the
 source alone, from ImageNet weights; every method of step 1 goes on from it for as many iterations, `no-da` with the
