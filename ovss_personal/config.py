@@ -1,7 +1,8 @@
 """The settings of a base and of a fit, and their reading from one flat YAML.
 
-A YAML holds keys of `BaseConfig` and `FitConfig` side by side (no key is in both); what it leaves out keeps
-its default. Anything else in it is an error that names the key and its line.
+A YAML holds keys of `BaseConfig` and `FitConfig` side by side (no key is in both). What it leaves out of the former
+keeps its default; of the latter, what the base has for its own fits. Anything else in it is an error that names the
+key and its line.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ from ovss_personal.errors import ConfigError
 
 Competitors = Literal["none", "siblings", "bank", "both"]
 VisualMode = Literal["inject", "none", "replace"]
-Preset = Literal["paper"]
 Dtype = Literal["float32", "bfloat16", "float16"]
 
 
@@ -114,43 +114,46 @@ class BaseConfig:
 class FitConfig:
     """How a concept is fitted. Raises ConfigError for a value of the wrong type or range.
 
+    The defaults are the paper's; what is better for a base is the base's to say (`Base.fit_defaults`).
+
     Attributes:
         alpha: share of the visual embedding in the personal word, in [0, 1].
         learning_rate: of AdamW, in (0, 1].
-        iterations: steps, at least 1.
-        lambda_z: weight of the negative embedding's loss, eq. 3.
+        iterations: steps, from 1 to 100,000.
+        lambda_z: weight of the negative embedding's loss, eq. 3; at most a million, as lambda_m.
         lambda_m: weight of the negative mask's loss, eq. 5.
         competitors: which hidden embeddings compete with the personal word.
         visual: whether the visual embedding is mixed in, left out, or replaces the learned one.
         negative: whether the negative mask takes part at inference.
         threshold: share of a pixel above which it is personal, in (0, 1); None is the base's own, which
             leave-one-out moves.
-        views: a fit on fewer pictures than this is filled up with mirrored, closer and farther views of its shots.
+        views: a fit on fewer pictures than this, at most 64, is filled up with mirrored, closer and farther views of
+            its shots.
         seed: of everything random in the fit.
     """
 
-    alpha: float = 0.5
-    learning_rate: float = 5e-3
+    alpha: float = 0.1
+    learning_rate: float = 5e-4
     iterations: int = 200
     lambda_z: float = 0.1
     lambda_m: float = 10.0
-    competitors: Competitors = "both"
+    competitors: Competitors = "none"
     visual: VisualMode = "inject"
-    negative: bool = False
+    negative: bool = True
     threshold: float | None = None
-    views: int = 4
+    views: int = 1
     seed: int = 0
 
     def __post_init__(self) -> None:
         _check_types(self)
         require(0 <= self.alpha <= 1, "alpha", self.alpha, "in [0, 1]")
         require(0 < self.learning_rate <= 1, "learning_rate", self.learning_rate, "above 0 and at most 1")
-        require(self.iterations >= 1, "iterations", self.iterations, "1 or more")
-        require(self.lambda_z >= 0, "lambda_z", self.lambda_z, "0 or more")
-        require(self.lambda_m >= 0, "lambda_m", self.lambda_m, "0 or more")
+        require(1 <= self.iterations <= 100_000, "iterations", self.iterations, "from 1 to 100000")
+        require(0 <= self.lambda_z <= 1e6, "lambda_z", self.lambda_z, "from 0 to 1000000")
+        require(0 <= self.lambda_m <= 1e6, "lambda_m", self.lambda_m, "from 0 to 1000000")
         if self.threshold is not None:
             require(0 < self.threshold < 1, "threshold", self.threshold, "in (0, 1)")
-        require(self.views >= 1, "views", self.views, "1 or more")
+        require(1 <= self.views <= 64, "views", self.views, "from 1 to 64")
         require(0 <= self.seed < 2**63, "seed", self.seed, "0 or more and below 2**63")
 
     @property
@@ -158,16 +161,12 @@ class FitConfig:
         """Whether the concept is scored against hidden competitors, apart from the open words."""
         return self.competitors != "none"
 
-    @classmethod
-    def preset(cls, name: Preset) -> FitConfig:
-        """A named set of values: `paper` is the paper's own method. Raises ConfigError for another name."""
-        if name != "paper":
-            raise ConfigError(f"'{name}' is not a preset.", hint="The only preset is 'paper'.")
-        return cls(alpha=0.1, learning_rate=5e-4, competitors="none", negative=True, views=1)
 
+def load_config(path: str | Path) -> tuple[BaseConfig, dict[str, Any]]:
+    """Read the settings of a base, and those of a fit that are given, from one flat YAML file.
 
-def load_config(path: str | Path) -> tuple[BaseConfig, FitConfig]:
-    """Read both configurations from one flat YAML file.
+    Returns:
+        the base's; and name -> value of fields of `FitConfig`, sound but for their place in one.
 
     Raises:
         ConfigError: the file cannot be read, is not YAML or not a mapping, or holds an unknown key, a key
@@ -177,11 +176,10 @@ def load_config(path: str | Path) -> tuple[BaseConfig, FitConfig]:
     values, lines = read_mapping(path)
     base_keys, fit_keys = ({f.name for f in fields(cls)} for cls in (BaseConfig, FitConfig))
     check_keys(path, lines, base_keys | fit_keys)
+    fit = {key: value for key, value in values.items() if key in fit_keys}
     try:
-        return (
-            BaseConfig(**{key: value for key, value in values.items() if key in base_keys}),
-            FitConfig(**{key: value for key, value in values.items() if key in fit_keys}),
-        )
+        FitConfig(**fit)
+        return BaseConfig(**{key: value for key, value in values.items() if key in base_keys}), fit
     except FieldError as error:
         raise error.at(path, lines, values) from None
 

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from ovss_personal.bases.embedded.base import EmbeddedBase
+from ovss_personal.bases.san.base import SanBase
 from ovss_personal.config import BaseConfig, FitConfig, load_config
 from ovss_personal.errors import ConfigError
 
@@ -22,37 +24,43 @@ def test_shipped_yaml_spells_out_every_default() -> None:
     import yaml
 
     path = REPOSITORY / "configs" / "bases" / "embedded.yaml"
-    assert load_config(path) == (BaseConfig(), FitConfig())
+    base, fit = load_config(path)
+    assert (base, FitConfig(**fit)) == (BaseConfig(), EmbeddedBase.fit_defaults)
     assert set(yaml.safe_load(path.read_text())) == {f.name for cls in (BaseConfig, FitConfig) for f in fields(cls)}
 
 
 @pytest.mark.parametrize("name", ["san_vit_b_16", "san_vit_large_14"])
 def test_the_yaml_of_san_is_the_paper_s(name: str) -> None:
-    path = REPOSITORY / "configs" / "bases" / f"{name}.yaml"
-    assert load_config(path) == (BaseConfig(base=name), FitConfig.preset("paper"))
+    base, fit = load_config(REPOSITORY / "configs" / "bases" / f"{name}.yaml")
+    assert base == BaseConfig(base=name)
+    assert FitConfig(**fit) == FitConfig() == SanBase.fit_defaults == SanBase.paper_defaults
 
 
 def test_what_is_left_out_keeps_its_default(tmp_path: Path) -> None:
     base, fit = load_config(write(tmp_path, "tiles: 9\nalpha: 0\nthreshold: 0.2\n"))
     assert base == BaseConfig(tiles=9)
     assert (base.dtype, base.offline) == ("float32", False)
-    assert fit == FitConfig(alpha=0.0, threshold=0.2)
-    assert type(fit.alpha) is float
+    assert fit == {"alpha": 0, "threshold": 0.2}
+    assert type(FitConfig(**fit).alpha) is float
 
 
 def test_an_empty_file_is_all_defaults(tmp_path: Path) -> None:
-    assert load_config(write(tmp_path, "# nothing\n")) == (BaseConfig(), FitConfig())
+    assert load_config(write(tmp_path, "# nothing\n")) == (BaseConfig(), {})
 
 
 def test_the_two_configurations_share_no_key() -> None:
     assert not {f.name for f in fields(BaseConfig)} & {f.name for f in fields(FitConfig)}
 
 
-def test_the_paper_preset() -> None:
-    paper = FitConfig.preset("paper")
-    assert (paper.alpha, paper.competitors, paper.negative) == (0.1, "none", True)
-    with pytest.raises(ConfigError, match="'papr' is not a preset"):
-        FitConfig.preset("papr")  # type: ignore[arg-type]
+def test_the_defaults_are_the_paper_s() -> None:
+    """Method and numbers of its main experiments: SAN on FSS-1000."""
+    paper = FitConfig()
+    assert (paper.alpha, paper.learning_rate, paper.iterations, paper.lambda_z, paper.lambda_m) == (
+        *(0.1, 5e-4, 200),
+        *(0.1, 10.0),
+    )
+    assert (paper.competitors, paper.visual, paper.negative, paper.views) == ("none", "inject", True, 1)
+    assert paper.threshold is None and not paper.hidden
 
 
 def test_configurations_are_frozen() -> None:
@@ -68,17 +76,20 @@ def test_configurations_are_frozen() -> None:
         ({"alpha": "0.3"}, "alpha must be a number, not '0.3'."),
         ({"alpha": 10**400}, "alpha must be a number"),
         ({"learning_rate": 0.0}, "learning_rate must be above 0 and at most 1, not 0.0."),
-        ({"iterations": 0}, "iterations must be 1 or more, not 0."),
+        ({"iterations": 0}, "iterations must be from 1 to 100000, not 0."),
+        ({"iterations": 100_001}, "iterations must be from 1 to 100000, not 100001."),
         ({"iterations": 2.0}, "iterations must be a whole number, not 2.0."),
         ({"iterations": True}, "iterations must be a whole number, not True."),
-        ({"lambda_z": -1}, "lambda_z must be 0 or more, not -1.0."),
+        ({"lambda_z": -1}, "lambda_z must be from 0 to 1000000, not -1.0."),
+        ({"lambda_m": 1e300}, "lambda_m must be from 0 to 1000000, not 1e+300."),
         ({"lambda_m": float("inf")}, "lambda_m must be finite, not inf."),
         ({"competitors": "all"}, "competitors must be one of none, siblings, bank, both, not 'all'."),
         ({"visual": None}, "visual must be one of inject, none, replace, not None."),
         ({"negative": 1}, "negative must be true or false, not 1."),
         ({"threshold": 1.0}, "threshold must be in (0, 1), not 1.0."),
         ({"threshold": "low"}, "threshold must be a number or null, not 'low'."),
-        ({"views": 0}, "views must be 1 or more, not 0."),
+        ({"views": 0}, "views must be from 1 to 64, not 0."),
+        ({"views": 65}, "views must be from 1 to 64, not 65."),
         ({"seed": -1}, "seed must be 0 or more and below 2**63, not -1."),
     ],
 )

@@ -29,7 +29,7 @@ SEVEN = ("text", "visual", "prompt", "prompt+visual", "prompt+negative", "full",
 
 def seconds(base: Base, manifest: Manifest, methods: tuple[str, ...], shots: tuple[int, ...]) -> tuple[float, float]:
     """(seconds, CPU seconds) of an evaluation that has to look at every image."""
-    known = known_methods(base.fit_defaults)
+    known = known_methods(base.fit_defaults, base.paper_defaults)
     with tempfile.TemporaryDirectory() as folder:
         cache = ProposalCache(Path(folder), max_bytes=10**11)
         examiner = Examiner(base, manifest, [known[name] for name in methods], shots, (0,), cache)

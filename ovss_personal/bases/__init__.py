@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ovss_personal.config import BaseConfig, FitConfig, load_config
+from ovss_personal.config import BaseConfig, load_config
 from ovss_personal.errors import UsageError
 
 if TYPE_CHECKING:
@@ -59,7 +59,8 @@ def load_base(name_or_yaml: str | Path = "embedded", **options: Any) -> Base:
 
     Args:
         name_or_yaml: a key of `BASES`, or the path of a YAML (see `configs/bases/`). In a YAML, `base` may also be
-            the dotted path of a class of your own, `package.module.Class`, called with (BaseConfig, FitConfig).
+            the dotted path of a class of your own, `package.module.Class`, called with a BaseConfig. What the YAML
+            says of a fit is laid over the base's `fit_defaults`.
         options: fields of `BaseConfig` but `base`; they override the YAML. None leaves one as it is.
 
     Raises:
@@ -72,9 +73,8 @@ def load_base(name_or_yaml: str | Path = "embedded", **options: Any) -> Base:
     text = str(name_or_yaml)
     if text.endswith((".yaml", ".yml")):
         config, fit = load_config(text)
-        fit_defaults: FitConfig | None = fit
     elif text in BASES:
-        config, fit_defaults = BaseConfig(base=text), None
+        config, fit = BaseConfig(base=text), {}
     else:
         raise _unknown(text)
     config = dataclasses.replace(config, **given)
@@ -95,7 +95,8 @@ def load_base(name_or_yaml: str | Path = "embedded", **options: Any) -> Base:
         factory = getattr(import_module(module), cls)
     except (ImportError, AttributeError, ValueError) as error:
         raise UsageError(f"the base '{config.base}' cannot be imported ({error}).") from error
-    base: Base = factory(config, fit_defaults)
+    base: Base = factory(config)
+    base.fit_defaults = dataclasses.replace(base.fit_defaults, **fit)
     return base
 
 

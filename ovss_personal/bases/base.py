@@ -14,14 +14,15 @@ if TYPE_CHECKING:
 
 
 class Base(Protocol):
-    """A frozen open-vocabulary segmenter.
+    """A frozen open-vocabulary segmenter, made from a `BaseConfig` alone.
 
     Attributes:
         name: as `--base` takes it.
         fingerprint: sha256 over the weights and every setting that changes the output.
         config: the settings it was loaded with.
-        device: where it computes, and where the tensors are that it gives.
+        device: what it computes on, and where the tensors are that it returns.
         fit_defaults: the settings of a fit that are right for it.
+        paper_defaults: the paper's method, with the paper's numbers for this base.
         traits: what the personal code must know of it, in numbers.
         num_proposals, dim: N and D.
         extra_words: labels of its own beside the user's words (the embedded base: `other`).
@@ -32,6 +33,7 @@ class Base(Protocol):
     config: BaseConfig
     device: torch.device
     fit_defaults: FitConfig
+    paper_defaults: FitConfig
     traits: BaseTraits
     num_proposals: int
     dim: int

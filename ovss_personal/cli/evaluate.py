@@ -92,7 +92,7 @@ def evaluate(
         job = Job(
             base=experiment.base_options(),
             manifest=Path(experiment.manifest),
-            methods=experiment.chosen(segmenter.fit_defaults),
+            methods=experiment.chosen(segmenter.fit_defaults, segmenter.paper_defaults),
             shots=experiment.shots,
             seeds=experiment.seeds,
             cache=(folder, int(cache_limit * 1e9)),

@@ -26,7 +26,7 @@ from ovss_personal.cli.shell import (
     progress_bar,
     verb,
 )
-from ovss_personal.config import Competitors, FitConfig
+from ovss_personal.config import Competitors
 from ovss_personal.errors import InputError, OutputError, UsageError
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def personalize(
         mask_orientation=mask_orientation,
     )
     segmenter = base.load()
-    config = segmenter.fit_defaults if preset is None else FitConfig.preset(preset)
+    config = segmenter.fit_defaults if preset is None else segmenter.paper_defaults
     given: dict[str, Any] = {
         "alpha": alpha,
         "learning_rate": learning_rate,

@@ -51,7 +51,7 @@ class Experiment:
             value = getattr(self, name)
             require(isinstance(value, str) and bool(value.strip()), name, value, "text")
         BaseConfig(**self.options)
-        names = known_methods(FitConfig())
+        names = known_methods(FitConfig(), FitConfig())
         for method in self.methods:
             require(method in names, "methods", method, f"among {', '.join(names)}")
         for name in ("shots", "seeds"):
@@ -75,12 +75,12 @@ class Experiment:
         """What `load_base` is called with."""
         return {"name_or_yaml": self.base, **self.options}
 
-    def chosen(self, default: FitConfig) -> tuple[Method, ...]:
-        """The methods, every value of an ablation as one of its own; `default` as in `known_methods`."""
+    def chosen(self, default: FitConfig, paper: FitConfig) -> tuple[Method, ...]:
+        """The methods, every value of an ablation as one of its own; `default` and `paper` as in `known_methods`."""
         values = self._fit_values()
         fixed = {name: of[0] for name, of in values.items() if len(of) == 1}
         varied = {name: of for name, of in values.items() if len(of) > 1}
-        known = known_methods(default, fixed)
+        known = known_methods(default, paper, fixed)
         # SegGPT is another model, whose weights few have; an album, few benchmarks have.
         left_out = {SEGGPT} if default.hidden else {SEGGPT, COMPETITORS}
         names = self.methods or [name for name, method in known.items() if not (name in left_out or method.album)]

@@ -34,16 +34,19 @@ class Method:
     album: bool = False
 
 
-def known_methods(default: FitConfig, changes: Mapping[str, float] | None = None) -> dict[str, Method]:
+def known_methods(
+    default: FitConfig, paper: FitConfig, changes: Mapping[str, float] | None = None
+) -> dict[str, Method]:
     """Name -> method, in the order of the tables.
 
     Args:
-        default: the base's own settings of a fit, which COMPETITORS has; hidden competitors are switched on
-            if they are not.
+        default: the base's own settings of a fit (`Base.fit_defaults`), which COMPETITORS has; hidden siblings, which
+            every base has, are switched on if it has no competitors.
+        paper: the paper's method on that base (`Base.paper_defaults`), which all others vary.
         changes: settings of the fit that take the place of the paper's and the base's.
     """
-    paper = replace(FitConfig.preset("paper"), **(changes or {}))  # type: ignore[arg-type]
-    hidden = default if default.hidden else replace(default, competitors="both", negative=False)
+    paper = replace(paper, **(changes or {}))  # type: ignore[arg-type]
+    hidden = default if default.hidden else replace(default, competitors="siblings", negative=False)
     fits = {
         # Nothing is learned that takes part: one iteration is as good as 200.
         "visual": replace(paper, visual="replace", negative=False, iterations=1),
@@ -61,7 +64,8 @@ def known_methods(default: FitConfig, changes: Mapping[str, float] | None = None
 def ablated(method: Method, values: Mapping[str, Sequence[float]]) -> list[Method]:
     """The method with every combination of these values of its fit's settings; itself if it has no fit.
 
-    >>> [m.name for m in ablated(known_methods(FitConfig())["full"], {"alpha": (0.1, 0.2), "iterations": (50,)})]
+    >>> full = known_methods(FitConfig(), FitConfig())["full"]
+    >>> [method.name for method in ablated(full, {"alpha": (0.1, 0.2), "iterations": (50,)})]
     ['full, alpha 0.1, iterations 50', 'full, alpha 0.2, iterations 50']
     """
     if method.config is None or not values:

@@ -24,7 +24,7 @@ SIDE = 240  # of a picture, in pixels
 def write_sheets(examiner: Examiner, folder: Path, count: int) -> list[Path]:
     """`sheet_<concept>.png` of the first `count` concepts, with the most shots: a positive, a negative, a pair."""
     known = {method.name: method for method in examiner.methods}
-    full = known.get(FULL) or known_methods(examiner.base.fit_defaults)[FULL]
+    full = known.get(FULL) or known_methods(examiner.base.fit_defaults, examiner.base.paper_defaults)[FULL]
     written = []
     for concept in examiner.manifest.concepts[:count]:
         shots = max(examiner.shots)

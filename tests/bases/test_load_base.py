@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,11 @@ from fakes import FakeBase
 
 from ovss_personal import bases
 from ovss_personal.bases import BASES, load_base
-from ovss_personal.config import FitConfig
+from ovss_personal.bases.base import Base
+from ovss_personal.bases.embedded.base import EmbeddedBase
+from ovss_personal.bases.odise.base import OdiseCaption, OdiseLabel
+from ovss_personal.bases.san.base import SanViTB16
+from ovss_personal.config import BaseConfig, FitConfig
 from ovss_personal.errors import ConfigError, UsageError, WeightsError
 
 
@@ -83,11 +88,38 @@ def test_a_name_alone_leaves_the_fit_to_the_base(colours: None) -> None:
 def test_a_yaml_sets_base_and_fit_and_arguments_override_it(colours: None, tmp_path: Path) -> None:
     path = yaml(tmp_path, "base: colours\ntiles: 9\niterations: 7\n")
     base = load_base(path)
-    assert base.config.tiles == 9 and base.fit_defaults == FitConfig(iterations=7)
+    assert base.config.tiles == 9 and base.fit_defaults == replace(FakeBase().fit_defaults, iterations=7)
+    assert base.paper_defaults == FitConfig()
     assert load_base(str(path), tiles=0, device="cpu").config.tiles == 0
     given = load_base(path, weights=Path("san.pth"), dtype="bfloat16", offline=True, low_memory=True, bank=None).config
     assert (given.tiles, given.weights, given.dtype, given.offline) == (9, "san.pth", "bfloat16", True)
     assert given.low_memory and not load_base(path).config.low_memory
+
+
+@pytest.mark.parametrize("kind", [FakeBase, EmbeddedBase, SanViTB16, OdiseLabel])
+def test_a_yaml_that_names_a_base_and_no_more_leaves_the_fit_to_it(
+    kind: type[Base], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of each kind; what is right for the embedded base is wrong for the others."""
+    if kind is not FakeBase:  # whose weights are not needed to tell
+        monkeypatch.setattr(kind, "__init__", lambda self, config: None)
+    monkeypatch.setattr(bases, "EXTRAS", {})
+    monkeypatch.setitem(BASES, "one", (kind.__module__, kind.__name__, "a base"))
+    base, plain = load_base(yaml(tmp_path, "base: one\n")), kind(BaseConfig())
+    assert base.fit_defaults == plain.fit_defaults and base.paper_defaults == plain.paper_defaults
+    changed = load_base(yaml(tmp_path, "base: one\nalpha: 0.7\n"))
+    assert changed.fit_defaults == replace(plain.fit_defaults, alpha=0.7)
+    assert changed.paper_defaults == plain.paper_defaults and kind(BaseConfig()).fit_defaults == plain.fit_defaults
+
+
+def test_every_base_s_own_fit_and_the_paper_s() -> None:
+    embedded, san, odise = (
+        [(fit.alpha, fit.learning_rate, fit.lambda_m, fit.competitors, fit.negative) for fit in sets]
+        for sets in ((k.fit_defaults, k.paper_defaults) for k in (EmbeddedBase, SanViTB16, OdiseCaption))
+    )
+    assert embedded == [(0.5, 5e-3, 10, "both", False), (0.1, 5e-4, 10, "none", True)]
+    assert san == [(0.1, 5e-4, 10, "none", True)] * 2
+    assert odise == [(0.1, 2e-3, 10, "none", True)] * 2
 
 
 def test_a_dotted_path_names_a_class_of_one_s_own(tmp_path: Path) -> None:

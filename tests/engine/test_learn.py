@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from fakes import FakeBase, photo, shot
+from fakes import OURS, FakeBase, photo, shot
 from fakes.base import reds
 
 from ovss_personal.config import FitConfig
@@ -59,7 +59,7 @@ def test_a_concept_is_not_fitted_against_its_own_name(base: FakeBase) -> None:
 
 def test_each_picture_passes_through_the_base_once() -> None:
     base, told = FakeBase(), list[tuple[int, int, str]]()
-    config = FitConfig(iterations=5, views=3)
+    config = replace(OURS, iterations=5, views=3)
     personalize(base, reds(2), concept="mug", config=config, progress=lambda *step: told.append(step))
     assert base.looks == 3  # two shots and a view, though the fit ran three times
     assert [step for step in told if step[2] == "see"] == [(i, 3, "see") for i in (1, 2, 3)]
@@ -95,7 +95,7 @@ def test_an_album_is_looked_at_once_and_told_of(base: FakeBase, album: Path) -> 
 
 def test_an_album_takes_part_in_the_paper_s_method(album: Path) -> None:
     base = FakeBase(traits=BaseTraits(20.0, paper_threshold=0.2))
-    config = replace(FitConfig.preset("paper"), iterations=60, learning_rate=5e-3)
+    config = replace(FitConfig(), iterations=60, learning_rate=5e-3)
     learned = personalize(base, reds(2), concept="my mug", class_name="mug", config=config, album=album)
     assert learned.report.album == AlbumReport(photos=5, used=3)
     found = segment(base, photo("red", noise=50), words=["a grey thing"], concepts=[learned])
@@ -132,7 +132,7 @@ def test_the_same_seed_gives_the_same_folder(base: FakeBase, mug: Concept, tmp_p
 
 def test_the_paper_s_preset_runs_with_a_void_row() -> None:
     base = FakeBase(traits=BaseTraits(20.0, void=FakeBase().encode(["nothing"]), paper_threshold=0.2))
-    config = replace(FitConfig.preset("paper"), iterations=60, learning_rate=5e-3)
+    config = replace(FitConfig(), iterations=60, learning_rate=5e-3)
     concept = personalize(base, reds(3), concept="my mug", class_name="mug", config=config)
     found = segment(base, photo("red", noise=50), words=["a grey thing"], concepts=[concept])
     assert found.mask("my mug")[11:21, 11:21].all() and found.area("my mug") < 0.3

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from fakes import OURS as DEFAULTS
 from fakes import FakeBase, shot
 
 from ovss_personal.config import FitConfig
@@ -13,8 +14,8 @@ from ovss_personal.engine.plan import ConceptWords, FitPlan
 from ovss_personal.engine.see import SeenShot, see_shots
 from ovss_personal.personal.fit import Example, FitTask, fit, fit_all
 
-PAPER = replace(FitConfig.preset("paper"), iterations=30)
-OURS = replace(FitConfig(), iterations=30)
+PAPER = replace(FitConfig(), iterations=30)
+OURS = replace(DEFAULTS, iterations=30)
 
 
 def seen(base: FakeBase, count: int) -> list[SeenShot]:

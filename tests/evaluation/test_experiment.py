@@ -1,9 +1,12 @@
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
+from fakes import OURS
 
 from ovss_personal.bases import BASES
 from ovss_personal.config import BaseConfig, FitConfig, load_config
@@ -29,19 +32,22 @@ SETTINGS = {
 SHOTS = {1: (1, 3, 5), 2: (1, 3, 5), 4: (5,), 6: (1, 3, 5), 7: (5,)}  # of each table
 
 
-def base_and_defaults(experiment: Experiment) -> tuple[str, FitConfig]:
-    """The name of an experiment's base, and the settings of a fit that its YAML has."""
-    if experiment.base.endswith(".yaml"):
-        config, fit = load_config(REPOSITORY / experiment.base)
-        return config.base, fit
-    return experiment.base, FitConfig()
+def base_and_fits(experiment: Experiment) -> tuple[str, FitConfig, FitConfig]:
+    """The name of an experiment's base, and its settings of a fit: its own, with what a YAML says, and the paper's."""
+    name, given = experiment.base, dict[str, Any]()
+    if name.endswith(".yaml"):
+        config, given = load_config(REPOSITORY / name)
+        name = config.base
+    module, kind, _ = BASES[name]
+    base = getattr(import_module(module), kind)
+    return name, replace(base.fit_defaults, **given), base.paper_defaults
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_every_shipped_experiment_is_short_and_sound(path: Path) -> None:
     experiment = read_experiment(path)
     assert len(path.read_text().splitlines()) < 20
-    assert experiment.chosen(FitConfig())
+    assert experiment.chosen(OURS, FitConfig())
     if experiment.table:
         assert path.stem.startswith(f"table{experiment.table}_")
         printed = {place[:2] for place in PAPER[experiment.table].cells}
@@ -52,10 +58,9 @@ def test_every_shipped_experiment_is_short_and_sound(path: Path) -> None:
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_every_shipped_experiment_names_a_base_and_a_benchmark_that_can_be_had(path: Path) -> None:
     experiment = read_experiment(path)
-    base, fit = base_and_defaults(experiment)
-    assert base in BASES
-    if base.startswith("odise"):  # which has no hidden competitors
-        assert not any(method.config and method.config.hidden for method in experiment.chosen(fit))
+    base, *fits = base_and_fits(experiment)
+    if base.startswith("odise"):  # the paper's experiments, which have no hidden competitors
+        assert not any(method.config and method.config.hidden for method in experiment.chosen(*fits))
     folder = experiment.manifest.removesuffix("/manifest.json")
     assert f"--out {folder}\n" in (REPOSITORY / "datasets" / "README.md").read_text()
 
@@ -64,10 +69,10 @@ def test_every_shipped_experiment_names_a_base_and_a_benchmark_that_can_be_had(p
 def test_an_experiment_of_the_paper_has_its_settings_and_fills_its_table(path: Path) -> None:
     experiment = read_experiment(path)
     assert experiment.table
-    base, fit = base_and_defaults(experiment)
+    base, *fits = base_and_fits(experiment)
     benchmark = experiment.manifest.split("/")[0].replace("_per", "").replace("_", "-")
     assert experiment.shots == SHOTS[experiment.table]
-    methods = {method.name: method for method in experiment.chosen(fit)}
+    methods = {method.name: method for method in experiment.chosen(*fits)}
     full = methods["full"].config
     assert full and (full.learning_rate, full.lambda_m, full.alpha) == SETTINGS[base, benchmark.removesuffix("-concat")]
     assert (full.iterations, full.lambda_z, full.negative, full.competitors) == (200, 0.1, True, "none")
@@ -93,7 +98,7 @@ def test_one_value_is_set_and_several_are_compared(tmp_path: Path) -> None:
     text = "manifest: m.json\nmethods: [text, full]\nshots: 5\nalpha: [0.1, 0.3]\nlambda_m: 500\n"
     experiment = read_experiment(write(tmp_path, text))
     assert experiment.shots == (5,)
-    chosen = experiment.chosen(FitConfig())
+    chosen = experiment.chosen(OURS, FitConfig())
     assert [method.name for method in chosen] == ["text", "full, alpha 0.1", "full, alpha 0.3"]
     assert [(m.config.alpha, m.config.lambda_m) for m in chosen if m.config] == [(0.1, 500), (0.3, 500)]
 
@@ -111,7 +116,7 @@ def test_the_options_of_the_base_are_those_of_its_configuration(tmp_path: Path) 
 
 
 def test_the_default_is_every_method_that_needs_no_other_model() -> None:
-    names = [method.name for method in Experiment("m.json").chosen(FitConfig(alpha=0.4))]
+    names = [method.name for method in Experiment("m.json").chosen(OURS, FitConfig())]
     assert names == [
         "text",
         "visual",
@@ -122,10 +127,14 @@ def test_the_default_is_every_method_that_needs_no_other_model() -> None:
         "full+competitors",
         "knn",
     ]
-    names = [method.name for method in Experiment("m.json").chosen(FitConfig.preset("paper"))]
+    names = [method.name for method in Experiment("m.json").chosen(FitConfig(), FitConfig())]
     assert names[-2:] == ["full", "knn"]  # a base without hidden competitors of its own
-    competitors = Experiment("m.json", methods=("full+competitors",)).chosen(FitConfig.preset("paper"))
-    assert competitors[0].config and competitors[0].config.hidden and not competitors[0].config.negative
+    (one,) = Experiment("m.json", methods=("full+competitors",)).chosen(FitConfig(), FitConfig())
+    assert one.config == FitConfig(competitors="siblings", negative=False)  # which every base has
+    (one,) = Experiment("m.json", methods=("full+competitors",)).chosen(OURS, FitConfig())
+    assert one.config == OURS
+    (one,) = Experiment("m.json", methods=("full",)).chosen(OURS, FitConfig(learning_rate=2e-3))
+    assert one.config == FitConfig(learning_rate=2e-3)
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,13 @@
 """Stand-ins that are small, exact and made by code: a base that sees colours, trees of stamps and data sets."""
 
-from fakes.base import COLOURS, DIM, FakeBase, photo, shot
+from fakes.base import COLOURS, DIM, OURS, FakeBase, photo, shot
 from fakes.raw import ade_labels, write_ade, write_cub, write_fss
 from fakes.stamps import write_stamps
 
 __all__ = [
     "COLOURS",
     "DIM",
+    "OURS",
     "FakeBase",
     "ade_labels",
     "photo",

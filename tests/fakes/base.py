@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from ovss_personal.structures import BaseTraits, Canvas, Proposals, RGBImage, Sh
 COLOURS = {"red": (220, 30, 30), "green": (30, 180, 40), "blue": (30, 60, 220), "grey": (128, 128, 128)}
 DIM = 32
 GRID = 8
+OURS = FitConfig(alpha=0.5, learning_rate=5e-3, competitors="both", negative=False, views=4)  # as the embedded base's
 SIDE = 32  # pixels a side of `photo`
 
 
@@ -34,14 +36,14 @@ class FakeBase:
     def __init__(
         self,
         config: BaseConfig | None = None,
-        fit_defaults: FitConfig | None = None,
         *,
         traits: BaseTraits | None = None,
         extra_words: tuple[str, ...] = (),
     ) -> None:
         self.config = config or BaseConfig()
         self.device = torch.device("cpu")
-        self.fit_defaults = fit_defaults or FitConfig(alpha=0.3, learning_rate=5e-3, iterations=60, views=1)
+        self.fit_defaults = replace(OURS, alpha=0.3, iterations=60, views=1)
+        self.paper_defaults = FitConfig()
         self.traits = traits or BaseTraits(20.0, no_object=0.5, positives="overlap", threshold=0.1)
         self.extra_words = extra_words
         generator = torch.Generator().manual_seed(7)

@@ -58,7 +58,7 @@ def job(root: Path, methods: tuple[str, ...] = METHODS, colours: tuple[str, ...]
     return Job(
         experiment.base_options(),
         manifest,
-        experiment.chosen(base.fit_defaults),
+        experiment.chosen(base.fit_defaults, base.paper_defaults),
         experiment.shots,
         experiment.seeds,
         (root / "cache", 10**9),

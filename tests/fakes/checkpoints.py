@@ -14,14 +14,14 @@ from fakes.base import FakeBase
 from fakes.hub import REPO
 from ovss_personal.bases import weights
 from ovss_personal.bases.weights import WeightSpec
-from ovss_personal.config import BaseConfig, FitConfig
+from ovss_personal.config import BaseConfig
 
 
 class TinyBase(FakeBase):
     """A base that cannot do without the weights `tiny`, though it makes no use of them."""
 
-    def __init__(self, config: BaseConfig, fit_defaults: FitConfig | None = None) -> None:
-        super().__init__(config, fit_defaults)
+    def __init__(self, config: BaseConfig) -> None:
+        super().__init__(config)
         weights.load_weights(weights.WEIGHTS["tiny"], config.weights, config.offline)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from fakes import FakeBase, shot
+from fakes import OURS, FakeBase, shot
 from torch import Tensor, nn
 
 from ovss_personal.config import FitConfig
@@ -19,7 +19,7 @@ from ovss_personal.personal.fit import Example, FitTask, Fitted, FitWords, fit, 
 from ovss_personal.structures import BaseTraits, BoolMask, Canvas, Proposals, Shot
 
 LN3 = log(3)
-STILL = FitConfig(iterations=1, learning_rate=1e-12, alpha=0.0, competitors="none")
+STILL = replace(OURS, iterations=1, learning_rate=1e-12, alpha=0.0, competitors="none")
 OPEN_WORDS = ("tree", "grass", "sky", "a green thing")
 
 # By hand: a 2 x 2 image on a 2 x 2 grid, the object on its upper half, embeddings in the plane.
@@ -216,10 +216,10 @@ def test_the_fit_equals_a_loop_that_runs_the_base_on_every_iteration(rule: str, 
     if rule == "paper":
         void = F.normalize(torch.arange(32.0) - 9, dim=0)[None]
         base = FakeBase(traits=BaseTraits(logit_scale=10.0, void=void, positives="bipartite"))
-        config, seg_loss = FitConfig.preset("paper"), paper_loss
+        config, seg_loss = FitConfig(), paper_loss
     else:
         base = FakeBase(traits=BaseTraits(logit_scale=10.0, positives="overlap", contrast=1.0))
-        config, seg_loss = FitConfig(), overlap_loss
+        config, seg_loss = OURS, overlap_loss
     config = replace(config, iterations=60, learning_rate=2e-3, seed=5)
     shots, given = reds(count), words(base, config)
     head, _ = shown(looked(base, shots), given, base.traits, config)
@@ -254,7 +254,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_does_not() -> None:
     seen = looked(base, reds(3))
 
     def learned(seed: int) -> list[bytes]:
-        config = FitConfig(iterations=7, learning_rate=5e-3, seed=seed)
+        config = replace(OURS, iterations=7, learning_rate=5e-3, seed=seed)
         head, _ = fit(seen, words(base, config), base.traits, config)
         return [tensor.numpy().tobytes() for tensor in head.tensors().values()]
 
@@ -264,7 +264,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_does_not() -> None:
 
 def test_only_the_head_learns() -> None:
     base = FakeBase()
-    config = FitConfig(iterations=3)
+    config = replace(OURS, iterations=3)
     given = words(base, config)
     seen = looked(base, reds(2))
     before = [seen[0].proposals.masks.clone(), seen[0].proposals.embeddings.clone(), given.concept.clone()]
@@ -278,7 +278,7 @@ def test_only_the_head_learns() -> None:
 @pytest.mark.parametrize("alpha", [0.0, 1.0])
 def test_alpha_at_its_ends(alpha: float) -> None:
     base = FakeBase()
-    config = FitConfig(iterations=5, alpha=alpha)
+    config = replace(OURS, iterations=5, alpha=alpha)
     head, losses = fit(looked(base, reds(1)), words(base, config), base.traits, config)
     given = base.encode(["mug"])[0]
     # With α = 1 nothing that is learned can move the personal word.
@@ -290,7 +290,7 @@ def test_alpha_at_its_ends(alpha: float) -> None:
 @pytest.mark.parametrize(("visual", "alpha"), [("inject", 0.3), ("none", 0.0), ("replace", 1.0)])
 def test_the_visual_modes_are_settings_of_alpha(visual: str, alpha: float) -> None:
     base = FakeBase()
-    config = FitConfig(alpha=0.3, iterations=1, visual=visual)  # type: ignore[arg-type]
+    config = replace(OURS, alpha=0.3, iterations=1, visual=visual)  # type: ignore[arg-type]
     assert fit(looked(base, reds(1)), words(base, config), base.traits, config)[0].alpha == alpha
 
 
@@ -306,7 +306,7 @@ def test_odd_masks_give_finite_numbers(kind: str, positives: str, contrast: floa
         one = replace(one, mask=np.pad(np.ones((1, 1), bool), (9, 22)))
     else:
         one = replace(one, ignore=~one.mask if kind == "all else ignored" else np.ones_like(one.mask))
-    config = FitConfig(iterations=5)
+    config = replace(OURS, iterations=5)
     head, losses = fit(looked(base, [one]), words(base, config), base.traits, config)
     assert all(bool(torch.isfinite(tensor).all()) for tensor in head.tensors().values())
     assert all(np.isfinite(loss) for loss in losses.values())
@@ -316,7 +316,7 @@ def test_what_is_ignored_does_not_count() -> None:
     # The negative mask is asked for a 1 off the object; with all of that ignored, only for a 0 on it.
     base = FakeBase()
     one = shot("red", 1)
-    config = FitConfig(iterations=30, learning_rate=0.05)
+    config = replace(OURS, iterations=30, learning_rate=0.05)
     given = words(base, config)
     head, _ = shown(looked(base, [replace(one, ignore=~one.mask)]), given, base.traits, config)
     (seen,) = looked(base, [one])
@@ -327,20 +327,16 @@ def test_a_loss_that_is_not_finite_names_the_iteration() -> None:
     base = FakeBase()
     (seen,) = looked(base, reds(1))
     broken = replace(seen.proposals, embeddings=torch.full_like(seen.proposals.embeddings, torch.nan))
-    config = FitConfig(iterations=9)
+    config = replace(OURS, iterations=9)
     with pytest.raises(InputError, match="not finite at iteration 1 of 9") as caught:
         fit([replace(seen, proposals=broken)], words(base, config), base.traits, config)
     assert caught.value.exit_code == 3
-    # A weight beyond what a float32 holds.
-    config = replace(FitConfig.preset("paper"), iterations=9, lambda_m=1e300)
-    with pytest.raises(InputError, match="not finite at iteration 1 of 9"):
-        fit([seen], words(base, config), base.traits, config)
 
 
 def test_progress_is_told_of_every_iteration() -> None:
     base = FakeBase()
     told: list[tuple[int, int, str]] = []
-    config = FitConfig(iterations=3)
+    config = replace(OURS, iterations=3)
     fit(looked(base, reds(1)), words(base, config), base.traits, config, lambda *step: told.append(step))
     assert told == [(1, 3, "fit"), (2, 3, "fit"), (3, 3, "fit")]
 
@@ -359,7 +355,7 @@ def test_a_fit_finds_its_object() -> None:
 
 def test_the_negative_mask_s_weight_changes_nothing_else() -> None:
     base = FakeBase()
-    config = FitConfig(iterations=20)
+    config = replace(OURS, iterations=20)
     seen, vocabulary = looked(base, reds(3)), words(base, config)
     whole = shown(seen, vocabulary, base.traits, config)[0]
     without = shown(seen, vocabulary, base.traits, replace(config, lambda_m=0.0))[0]

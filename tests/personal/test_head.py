@@ -8,6 +8,7 @@ from math import log, sqrt
 import pytest
 import torch
 import torch.nn.functional as F
+from fakes import OURS
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
@@ -18,8 +19,8 @@ from ovss_personal.painting.scores import ScoredProposals
 from ovss_personal.personal.head import PersonalHead, ReadyConcept, competing_logits, score, with_negatives
 from ovss_personal.structures import BaseTraits, Canvas, Proposals
 
-PAPER = FitConfig.preset("paper")
-HIDDEN = FitConfig()
+PAPER = FitConfig()
+HIDDEN = OURS
 CANVAS = Canvas((5, 7), (5, 7), (5, 7))
 
 

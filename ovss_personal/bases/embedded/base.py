@@ -40,12 +40,13 @@ class EmbeddedBase:
 
     name = "embedded"
     extra_words = ("other",)
+    fit_defaults = FitConfig(alpha=0.5, learning_rate=5e-3, competitors="both", negative=False, views=4)
+    paper_defaults = FitConfig()
 
-    def __init__(self, config: BaseConfig | None = None, fit_defaults: FitConfig | None = None) -> None:
+    def __init__(self, config: BaseConfig | None = None) -> None:
         self.config = config or BaseConfig()
         if self.config.dtype != "float32":
             raise UsageError(f"the embedded base computes in float32, not {self.config.dtype}.", hint="Drop --dtype.")
-        self.fit_defaults = fit_defaults or FitConfig()
         self.device = torch.device(self.config.device)
         self.num_proposals = MAX_PROPOSALS if self.config.tiles else GRID * GRID
         folder = Path(self.config.weights) if self.config.weights else WEIGHTS

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -65,11 +64,11 @@ class OdiseLabel:
     labels: ClassVar[bool] = True
     size: ClassVar[Size] = FULL
     visual: ClassVar[VisualFeatures] = "both"
+    # The paper's values for ODISE on FSS-1000; configs/bases/ has those for CUB-200 and ADE20K.
+    fit_defaults = paper_defaults = FitConfig(learning_rate=2e-3, lambda_m=10.0)
 
-    def __init__(self, config: BaseConfig | None = None, fit_defaults: FitConfig | None = None) -> None:
+    def __init__(self, config: BaseConfig | None = None) -> None:
         self.config = config or BaseConfig(base=self.name)
-        # The paper's values for ODISE on FSS-1000; configs/bases/ has those for CUB-200 and ADE20K.
-        self.fit_defaults = fit_defaults or replace(FitConfig.preset("paper"), learning_rate=2e-3)
         self.device = torch.device(self.config.device)
         folder = Path(self.config.weights) if self.config.weights else None
         own_words = folder / OWN_WORDS if folder is not None and (folder / OWN_WORDS).exists() else None

@@ -38,10 +38,10 @@ class SanBase:
     variant: ClassVar[Variant]
     extra_words: tuple[str, ...] = ()
     num_proposals = QUERIES
+    fit_defaults = paper_defaults = FitConfig(alpha=0.1, learning_rate=5e-4, lambda_m=10.0)
 
-    def __init__(self, config: BaseConfig | None = None, fit_defaults: FitConfig | None = None) -> None:
+    def __init__(self, config: BaseConfig | None = None) -> None:
         self.config = config or BaseConfig(base=self.name)
-        self.fit_defaults = fit_defaults or FitConfig.preset("paper")
         self.device = torch.device(self.config.device)
         self.batch = 1 if self.device.type == "cpu" else BATCH
         weights = load_weights(WEIGHTS[self.name], self.config.weights, self.config.offline)

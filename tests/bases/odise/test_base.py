@@ -237,4 +237,4 @@ def test_without_weights_it_says_where_to_get_them(base: type[OdiseLabel], tmp_p
 def test_the_shipped_settings_are_the_paper_s(name: str) -> None:
     config, fit = load_config(CONFIGS / f"{name}.yaml")
     assert config == BaseConfig(base=name)
-    assert fit == dataclasses.replace(FitConfig.preset("paper"), learning_rate=2e-3)
+    assert FitConfig(**fit) == FitConfig(learning_rate=2e-3) == OdiseLabel.fit_defaults == OdiseLabel.paper_defaults

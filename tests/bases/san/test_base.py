@@ -161,7 +161,7 @@ def test_probabilities_with_room_for_nothing(tiny: SanBase, seen: Proposals) -> 
 
 def test_no_hidden_competitors_but_the_paper_s_fit(tiny: SanBase) -> None:
     assert tiny.competitors("cup", "both").shape == (0, tiny.dim)
-    assert tiny.fit_defaults == FitConfig.preset("paper")
+    assert tiny.fit_defaults == FitConfig()
     assert tiny.traits.positives == "bipartite" and tiny.traits.paper_threshold is None
 
 
