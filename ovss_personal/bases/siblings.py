@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 from functools import cache
-from pathlib import Path
 
-from ovss_personal.bases.embedded.base import WEIGHTS, load
-from ovss_personal.bases.embedded.encoder import Encoder
-from ovss_personal.bases.embedded.words import ClassTexts, WordSpace
-
-CLASSES = Path(__file__).parent / "embedded" / "imagenet_classes.txt"  # a class a line: its names, the usual one first
+from ovss_personal.bases.embedded.files import WEIGHTS, load
+from ovss_personal.bases.embedded.words import ClassTexts, TextVectors, WordSpace, imagenet_names
 
 
 def sibling_names(class_name: str, count: int = 40) -> tuple[str, ...]:
@@ -21,16 +17,14 @@ def sibling_names(class_name: str, count: int = 40) -> tuple[str, ...]:
 
     Raises:
         VocabularyError: the class name is too long to be read.
-        WeightsError: the text encoder's weights are missing or broken.
+        WeightsError: the embedded base's weights are missing or broken.
     """
-    names = CLASSES.read_text("utf-8").splitlines()
+    names = imagenet_names()
     nearest = _space().sibling_classes(class_name, count).tolist()
-    return tuple(dict.fromkeys(names[index].split(", ")[0] for index in nearest))  # two classes are called crane
+    return tuple(dict.fromkeys(names[index][0] for index in nearest))  # two classes are called crane
 
 
 @cache
 def _space() -> WordSpace:
-    texts = load(WEIGHTS / "class_texts.safetensors")
-    owner = texts.pop("owner").long()
-    rows = Encoder().class_rows.detach()
-    return WordSpace(rows, ClassTexts(owner=owner, **{name: tensor.float() for name, tensor in texts.items()}))
+    rows = load(WEIGHTS / "encoder.safetensors")["classifier.weight"]
+    return WordSpace(rows, ClassTexts.load(WEIGHTS / "class_texts.safetensors"), TextVectors(WEIGHTS))

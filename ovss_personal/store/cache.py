@@ -1,4 +1,4 @@
-"""What a base saw in an image and makes of a word, kept on disk: each passes through a base once, ever.
+"""What a base saw in an image, kept on disk: each passes through a base once, ever.
 
 Entries are named by the image's content and the base's fingerprint, so that none is ever stale.
 """
@@ -12,7 +12,7 @@ import stat
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 _ENTRY = re.compile(r"[0-9a-f]{64}\.safetensors|\.[0-9a-f]{64}\.safetensors\.[0-9a-f]+\.part")
 _EXTRA = "extras."
 _SPARE = 20  # a full cache is emptied by this part at least, so that not every put has to look through the folder
-_WORD = "word "  # before each word, since some strings are no names for a tensor
 
 
 def entry_key(image_sha256: str, fingerprint: str) -> str:
@@ -138,56 +137,6 @@ class ProposalCache:
                 path.unlink()
                 removed, freed = removed + 1, freed + status.st_size
         return removed, freed
-
-
-class WordCache:
-    """A file with the vectors of the words that one base has encoded.
-
-    Any number of processes may share it: the last to write wins, and what the others had is encoded again. Like
-    `ProposalCache`, it is merely useless where it cannot be read or written.
-
-    Args:
-        fingerprint: of the base.
-        folder: where to keep the file; None is `words` in `default_folder()`.
-    """
-
-    def __init__(self, fingerprint: str, folder: Path | None = None):
-        self._path = (_words_folder() if folder is None else Path(folder)) / f"{fingerprint}.safetensors"
-
-    def load(self) -> dict[str, Tensor]:
-        """Word -> (D,) on the CPU. A corrupt file counts as none."""
-        from safetensors import SafetensorError
-        from safetensors.torch import load
-
-        try:
-            return {name.removeprefix(_WORD): vector for name, vector in load(self._path.read_bytes()).items()}
-        except (OSError, SafetensorError, ValueError):
-            return {}
-
-    def add(self, vectors: Mapping[str, Tensor]) -> None:
-        """Keep these vectors beside those that are there."""
-        from safetensors.torch import save
-
-        from ovss_personal.store.files import atomic_write
-
-        everything = {_WORD + word: vector.contiguous() for word, vector in {**self.load(), **vectors}.items()}
-        with suppress(OvssError):  # of a folder that cannot be written, the proposals' cache warns
-            atomic_write(self._path, save(everything))
-
-
-def clear_words() -> tuple[int, int]:
-    """Remove the words of every base; how many files there were, and their bytes."""
-    removed = freed = 0
-    for path in _words_folder().glob("*.safetensors"):
-        with suppress(OSError):
-            size = path.stat().st_size
-            path.unlink()
-            removed, freed = removed + 1, freed + size
-    return removed, freed
-
-
-def _words_folder() -> Path:
-    return default_folder() / "words"
 
 
 def default_folder() -> Path:

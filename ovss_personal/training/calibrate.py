@@ -18,8 +18,10 @@ from tqdm import tqdm
 
 from ovss_personal.bases.embedded.decoder import MaskDecoder, grid_points
 from ovss_personal.bases.embedded.encoder import Encoder, normalise
+from ovss_personal.bases.embedded.files import WEIGHTS
 from ovss_personal.bases.embedded.pooling import JointSpace, appearance, contrast_mean, mean_pool
-from ovss_personal.bases.embedded.words import TextEncoder, class_texts
+from ovss_personal.bases.embedded.text import TextEncoder
+from ovss_personal.bases.embedded.words import ClassTexts, imagenet_names
 from ovss_personal.training.scenes import Scene, SceneMaker
 
 SCENES = 320  # half of them plain backgrounds
@@ -39,32 +41,32 @@ def calibrate(
     """The tensors of `calibration.safetensors`, and figures for the log (thing-or-not AUC on held-out scenes)."""
     device = next(decoder.parameters()).device
     mean = torch.zeros((), device=device)
-    seen = []  # what a second look needs, once the mean is known
+    seen = []  # what the second pass needs, once the mean is known
     for scene in scenes(maker, seed):
         pixels = torch.from_numpy(scene.image).permute(2, 0, 1)[None].to(device)
         taps, dense = encoder(normalise(pixels))
         masks, _ = decoder(taps, grid_points()[None].to(device))
         mean = mean + dense[0].mean((1, 2)) / SCENES
-        look = appearance(taps, (dense.shape[2], dense.shape[3]))
-        seen.append((masks[0], dense[0], look, _object_share(masks[0], scene)))
-    kinds, looks, share, owner = [], [], [], []
-    for index, (masks, dense, look, covered) in enumerate(seen):
+        channels = appearance(taps, (dense.shape[2], dense.shape[3]))
+        seen.append((masks[0], dense[0], channels, _object_share(masks[0], scene)))
+    kinds, appearances, share, owner = [], [], [], []
+    for index, (masks, dense, channels, covered) in enumerate(seen):
         keep = (masks > 0).float().mean((1, 2)) > 0.003
         kinds.append(contrast_mean(masks[keep], dense, mean))
-        looks.append(mean_pool(masks[keep], look))
+        appearances.append(mean_pool(masks[keep], channels))
         share.append(covered[keep])
         owner.append(torch.full((int(keep.sum()),), index))
-    kind, look, covered, scene_of = (torch.cat(parts).cpu() for parts in (kinds, looks, share, owner))
+    kind, pooled, covered, scene_of = (torch.cat(parts).cpu() for parts in (kinds, appearances, share, owner))
     length, kind = kind.norm(dim=1).mean(), F.normalize(kind, dim=1)
-    look_mean, look_std = look.mean(0), look.std(0)
-    gain = length / ((look - look_mean) / look_std).norm(dim=1).mean()
-    space = JointSpace(mean.cpu(), look_mean, look_std, float(gain))
-    rows = space.joined(kind, look)
+    appearance_mean, appearance_std = pooled.mean(0), pooled.std(0)
+    gain = length / ((pooled - appearance_mean) / appearance_std).norm(dim=1).mean()
+    space = JointSpace(mean.cpu(), appearance_mean, appearance_std, float(gain))
+    rows = space.joined(kind, pooled)
     weight, bias, auc = _thing_regression(kind, covered, held_out=scene_of % 10 >= 8)
     tensors = {
         "mean": mean.cpu(),
-        "look_mean": look_mean,
-        "look_std": look_std,
+        "appearance_mean": appearance_mean,
+        "appearance_std": appearance_std,
         "gain": gain,
         "bank": _bank(rows, seed).half(),
         "thing_weight": weight,
@@ -105,6 +107,25 @@ def _thing_regression(rows: Tensor, covered: Tensor, held_out: Tensor) -> tuple[
     return torch.from_numpy(model.coef_[0]).float(), torch.tensor(model.intercept_[0]).float(), auc
 
 
+def class_texts(encode: TextEncoder) -> ClassTexts:
+    """Encode the classes' names and their glosses in WordNet, which timm carries."""
+    from timm.data.imagenet_info import ImageNetInfo
+
+    info = ImageNetInfo()
+    names: list[str] = []
+    owner: list[int] = []
+    glosses: list[str] = []
+    both: list[str] = []
+    for index, own in enumerate(imagenet_names()):
+        detailed = info.index_to_description(index, detailed=True)
+        names += own
+        owner += [index] * len(own)
+        glosses.append(detailed.partition(": ")[2] or ", ".join(own))
+        both.append(detailed)
+    rows = [torch.stack([encode(text) for text in texts]) for texts in (names, glosses, both)]
+    return ClassTexts(rows[0], torch.tensor(owner), rows[1], rows[2])
+
+
 def write_weights(out: Path, decoder: MaskDecoder, tensors: dict[str, Tensor], figures: dict[str, float]) -> None:
     """Write `weights/` as the package ships it: three safetensors files and their figures."""
     from safetensors.torch import save_file
@@ -116,6 +137,7 @@ def write_weights(out: Path, decoder: MaskDecoder, tensors: dict[str, Tensor], f
         folder / "decoder.safetensors",
     )
     save_file({k: v.contiguous() for k, v in tensors.items()}, folder / "calibration.safetensors")
-    texts = {k: v.half() if v.is_floating_point() else v.short() for k, v in asdict(class_texts(TextEncoder())).items()}
+    texts = asdict(class_texts(TextEncoder(WEIGHTS)))
+    texts = {k: v.half() if v.is_floating_point() else v.short() for k, v in texts.items()}
     save_file(texts, folder / "class_texts.safetensors")
     (folder / "figures.json").write_text(json.dumps(figures, indent=2) + "\n")

@@ -27,6 +27,7 @@ from tqdm import tqdm
 
 from ovss_personal.bases.embedded.decoder import MaskDecoder, grid_points, mask_logits
 from ovss_personal.bases.embedded.encoder import Encoder, normalise
+from ovss_personal.bases.embedded.files import WEIGHTS
 from ovss_personal.benchmarks.composites.sources import Sources, fetch
 from ovss_personal.training.calibrate import calibrate, write_weights
 from ovss_personal.training.scenes import SceneMaker
@@ -34,6 +35,7 @@ from ovss_personal.training.scenes import SceneMaker
 VALIDATION = 1_000_000  # steps from here on are validation scenes
 PIXELS = 2304  # sampled per image for the loss
 QUERIES = 100
+ENCODER = WEIGHTS / "encoder.safetensors"
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ class Batches(IterableDataset[tuple[list[Tensor], Tensor]]):
 
     def __iter__(self) -> Iterator[tuple[list[Tensor], Tensor]]:
         torch.set_num_threads(1)
-        encoder = Encoder().to(memory_format=torch.channels_last)
+        encoder = Encoder.load(ENCODER).to(memory_format=torch.channels_last)
         makers = SceneMaker(self.sources, self.config.size)
         for step in range(self.start, self.config.steps):
             makers.size = self.config.size_at(step)
@@ -181,7 +183,7 @@ def train(config: TrainConfig, out: Path, sources: Sources, device: str = "cpu",
         optimiser.load_state_dict(state["optimiser"])
         generator.set_state(state["generator"].cpu())
         start, spent = state["step"], state["seconds"]
-    encoder, maker = Encoder().to(device), SceneMaker(sources, config.large_size)
+    encoder, maker = Encoder.load(ENCODER).to(device), SceneMaker(sources, config.large_size)
     loader = DataLoader(Batches(config, sources, start), batch_size=None, num_workers=1, prefetch_factor=4)
     began, losses = time.monotonic(), []
     bar = tqdm(loader, initial=start, total=config.steps, desc="decoder", mininterval=5)
@@ -239,7 +241,7 @@ def main() -> None:
     decoder = train(config, args.out, sources, args.device)
     torch.set_num_threads(os.cpu_count() or 1)
     maker = SceneMaker(sources, config.large_size)
-    tensors, figures = calibrate(decoder, Encoder().to(args.device), maker, config.seed)
+    tensors, figures = calibrate(decoder, Encoder.load(ENCODER).to(args.device), maker, config.seed)
     write_weights(args.out, decoder, tensors, figures)
 
 

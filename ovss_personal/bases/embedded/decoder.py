@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ovss_personal.bases.embedded.encoder import CHANNELS
+from ovss_personal.bases.embedded.files import fill, load
 
 GRID = 10
 MAX_LOGIT = 12.0
@@ -116,6 +118,14 @@ class MaskDecoder(nn.Module):
         self.norm = nn.LayerNorm(dim)
         self.mask_vector = mlp(dim, dim, pixel_dim + 1)
         self.quality = nn.Linear(dim, 1)
+
+    @classmethod
+    def load(cls, path: Path) -> MaskDecoder:
+        """With a file's weights, frozen. Raises WeightsError if the file is missing, broken or another network's."""
+        with torch.device("meta"):  # no time for random numbers that the file replaces
+            decoder = cls()
+        fill(decoder, load(path), path)
+        return decoder.eval().requires_grad_(False)
 
     def forward(self, taps: list[Tensor], points: Tensor) -> tuple[Tensor, Tensor]:
         """Taps of `Encoder`, points (B, Q, 2) in [0, 1] -> logits (B, Q, H/4, W/4), quality logits (B, Q)."""

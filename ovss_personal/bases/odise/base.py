@@ -31,7 +31,7 @@ from ovss_personal.bases.odise.sizes import FULL, TINY, Size
 from ovss_personal.bases.odise.vocabulary import plain, seen_words
 from ovss_personal.config import BaseConfig, Competitors, FitConfig
 from ovss_personal.errors import UsageError, WeightsError
-from ovss_personal.store.cache import WordCache
+from ovss_personal.store.words import WordCache
 from ovss_personal.structures import BaseTraits, Canvas, Proposals, RGBImage
 
 PHOTO = "a photo of a {}."

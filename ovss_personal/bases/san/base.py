@@ -17,7 +17,7 @@ from ovss_personal.bases.san.side_adapter import QUERIES
 from ovss_personal.bases.san.text import WordEncoder
 from ovss_personal.bases.weights import WEIGHTS, load_weights
 from ovss_personal.config import BaseConfig, Competitors, FitConfig
-from ovss_personal.store.cache import WordCache
+from ovss_personal.store.words import WordCache
 from ovss_personal.structures import BaseTraits, Canvas, Proposals, RGBImage
 
 BATCH = 8  # images of one padded size that pass together on an accelerator

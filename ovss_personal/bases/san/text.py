@@ -8,8 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ovss_personal.bases.words import Words
 from ovss_personal.errors import VocabularyError
-from ovss_personal.store.cache import WordCache
+from ovss_personal.store.words import WordCache
 
 PROMPTS = (
     "a photo of a {}.",
@@ -56,29 +57,18 @@ class WordEncoder:
 
         self.tower = tower
         self.tokenizer = open_clip.SimpleTokenizer()
-        self._cache = cache
-        self._known = cache.load() if cache else {}
+        self._words = Words(self._encode, tower.get_parameter("bg_embed").shape[1], cache)
 
-    @torch.inference_mode()
     def __call__(self, words: Sequence[str]) -> Tensor:
         """(V, D) on the CPU, in the order given.
 
         Raises:
             VocabularyError: a word is too long for CLIP to be read whole.
         """
-        new = {}
-        for word in dict.fromkeys(words):
-            if word not in self._known:
-                # One at a time: in a batch, other words would change the last bits.
-                prompts = self.prompts(self.tokens(word))
-                new[word] = F.normalize(prompts.mean(0), dim=0).cpu()
-        if new:
-            self._known |= new
-            if self._cache:
-                self._cache.add(new)
-        if not words:
-            return torch.zeros(0, self.tower.get_parameter("bg_embed").shape[1])
-        return torch.stack([self._known[word] for word in words])
+        return self._words(words)
+
+    def _encode(self, word: str) -> Tensor:
+        return F.normalize(self.prompts(self.tokens(word)).mean(0), dim=0)
 
     def tokens(self, word: str) -> Tensor:
         """(14, 77) token ids of the word's prompts. Raises VocabularyError if one would be cut."""

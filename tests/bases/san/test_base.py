@@ -20,7 +20,8 @@ from ovss_personal.bases.san.text import WordEncoder
 from ovss_personal.bases.weights import WEIGHTS
 from ovss_personal.config import BaseConfig, FitConfig
 from ovss_personal.errors import VocabularyError
-from ovss_personal.personal.fit import Example, Words, fit
+from ovss_personal.personal.fit import Example, FitWords, fit
+from ovss_personal.store.words import WordCache
 from ovss_personal.structures import Proposals, RGBImage
 
 
@@ -139,7 +140,11 @@ def test_words_are_encoded_once_in_their_order(tiny: SanBase, monkeypatch: pytes
     assert tiny.encode([]).shape == (0, tiny.dim)
     monkeypatch.setattr(tiny._words, "prompts", None)
     assert torch.equal(tiny.encode(["tree", "cup", "tree"]), first[[1, 0, 1]])
-    again = WordEncoder(tiny._words.tower, tiny._words._cache)  # another run, which reads them from disk
+
+
+def test_words_are_read_from_disk_in_another_run(tiny: SanBase, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = WordEncoder(tiny._words.tower, WordCache(tiny.fingerprint))(["cup", "tree"])
+    again = WordEncoder(tiny._words.tower, WordCache(tiny.fingerprint))
     monkeypatch.setattr(again, "prompts", None)
     assert torch.equal(again(["cup", "tree"]), first)
 
@@ -168,7 +173,7 @@ def test_no_hidden_competitors_but_the_paper_s_fit(tiny: SanBase) -> None:
 def test_a_concept_is_fitted_on_it(tiny: SanBase, seen: Proposals) -> None:
     mask = np.zeros((96, 128), bool)
     mask[20:60, 30:80] = True
-    words = Words(tiny.encode(["cup"])[0], tiny.encode(["tree"]), tiny.competitors("cup", "none"))
+    words = FitWords(tiny.encode(["cup"])[0], tiny.encode(["tree"]), tiny.competitors("cup", "none"))
     config = dataclasses.replace(tiny.fit_defaults, iterations=3)
     head, losses = fit([Example(seen, mask)], words, tiny.traits, config)
     assert set(losses) == {"seg", "neg_embedding", "neg_mask"}
