@@ -47,7 +47,7 @@ class BaseConfig:
         device: as torch names it, e.g. `cpu`, `cuda:0`.
         tiles: overlapping crops that are passed beside the whole image, at most 64; 0 is none.
         weights: a file or folder to read the weights from in place of the base's own.
-        bank: a file of hidden competitors (`ovss-personal competitors build`), in place of the base's own, if any.
+        bank: a file of competitors (`ovss-personal competitors build`), in place of the base's own, if any.
         dtype: precision of the network; scores are float32.
         offline: open no connection, even if weights are missing.
         low_memory: keep on the device only the part of the network that is at work. Slower, the same result; ODISE
@@ -81,7 +81,7 @@ class BaseConfig:
     bank: str | None = field(
         default=None,
         metadata=_told(
-            "Hidden competitors from this file (see `ovss-personal competitors build`).",
+            "Competitors from this file (see `ovss-personal competitors build`).",
             path=True,
             changes_output=True,
         ),
@@ -122,7 +122,7 @@ class FitConfig:
         iterations: steps, from 1 to 100,000.
         lambda_z: weight of the negative embedding's loss, eq. 3; at most a million, as lambda_m.
         lambda_m: weight of the negative mask's loss, eq. 5.
-        competitors: which hidden embeddings compete with the personal word.
+        competitors: which embeddings compete with the personal word.
         visual: whether the visual embedding is mixed in, left out, or replaces the learned one.
         negative: whether the negative mask takes part at inference.
         threshold: share of a pixel above which it is personal, in (0, 1); None is the base's own, which
@@ -157,8 +157,8 @@ class FitConfig:
         require(0 <= self.seed < 2**63, "seed", self.seed, "0 or more and below 2**63")
 
     @property
-    def hidden(self) -> bool:
-        """Whether the concept is scored against hidden competitors, apart from the open words."""
+    def has_competitors(self) -> bool:
+        """Whether the concept is scored against competitors, apart from the open words."""
         return self.competitors != "none"
 
 

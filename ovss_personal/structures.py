@@ -141,8 +141,8 @@ class BaseTraits:
             the object or a large part of it, and the best one).
         contrast: β of the base's mask pooling, one number or (D,) of them; 0 is eq. 6 as printed, 1 subtracts the
             mean outside the mask.
-        threshold: share of a pixel above which it is personal when hidden competitors are on.
-        competitor_scale: takes the place of `logit_scale` in the odds against hidden competitors; None is the same.
+        threshold: share of a pixel above which it is personal when competitors are on.
+        competitor_scale: takes the place of `logit_scale` in the odds against competitors; None is the same.
         paper_threshold: the threshold without them; None takes the arg max over all words, as the paper does.
     """
 
@@ -159,5 +159,5 @@ class BaseTraits:
     paper_threshold: float | None = None
 
     def among_competitors(self) -> BaseTraits:
-        """The traits as they are for a concept that is scored against hidden competitors."""
+        """The traits as they are for a concept that is scored against competitors."""
         return self if self.competitor_scale is None else replace(self, logit_scale=self.competitor_scale)

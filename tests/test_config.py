@@ -60,7 +60,7 @@ def test_the_defaults_are_the_paper_s() -> None:
         *(0.1, 10.0),
     )
     assert (paper.competitors, paper.visual, paper.negative, paper.views) == ("none", "inject", True, 1)
-    assert paper.threshold is None and not paper.hidden
+    assert paper.threshold is None and not paper.has_competitors
 
 
 def test_configurations_are_frozen() -> None:

@@ -49,7 +49,7 @@ class Base(Protocol):
         """(N, V + extra words) probability of each word for each proposal; text (V, D)."""
 
     def competitors(self, class_name: str, kind: Competitors) -> Tensor:
-        """(C, D) unit norm: hidden competitors of a concept of that class; none are (0, D)."""
+        """(C, D) unit norm: competitors of a concept of that class; none are (0, D)."""
 
 
 @runtime_checkable

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from ovss_personal.benchmarks.composites.paste import BoolMask, crop_background, paste, random_look, render
+from ovss_personal.benchmarks.composites.paste import BoolMask, crop_background, paste, random_augmentation, render
 from ovss_personal.benchmarks.composites.sources import RGB, SHOT_BACKGROUNDS, STAMPS, TEST_BACKGROUNDS, Sources
 from ovss_personal.benchmarks.manifest import ConceptSet, Item, Manifest, write_manifest
 from ovss_personal.benchmarks.pictures import save_mask, save_photo
@@ -113,18 +113,19 @@ class Painter:
         image = self._ground(rng, backgrounds)
         if corner:
             thing = self.sources.cutout(str(rng.choice(self.distractors)))
-            drawn = render(thing, random_look(rng, SIZE * rng.uniform(0.2, 0.35)))
+            drawn = render(thing, random_augmentation(rng, SIZE * rng.uniform(0.2, 0.35)))
             x, y = rng.choice((0.15, 0.85), 2) * SIZE
             paste(image, drawn, (x, y))
-        look = random_look(rng, SIZE * rng.uniform(0.3, 0.75))
+        augmentation = random_augmentation(rng, SIZE * rng.uniform(0.3, 0.75))
         centre = rng.uniform(0.35, 0.65, 2) * SIZE
-        return image, paste(image, render(self.sources.cutout(bird), look), (centre[0], centre[1]))
+        return image, paste(image, render(self.sources.cutout(bird), augmentation), (centre[0], centre[1]))
 
     def pair(self, rng: np.random.Generator, bird: str, other: str) -> list[tuple[RGB, BoolMask]]:
         """The bird beside another one, in both orders on the same background."""
         ground = self._ground(rng, TEST_BACKGROUNDS)
         drawn = [
-            render(self.sources.cutout(name), random_look(rng, SIZE * rng.uniform(0.3, 0.45))) for name in (bird, other)
+            render(self.sources.cutout(name), random_augmentation(rng, SIZE * rng.uniform(0.3, 0.45)))
+            for name in (bird, other)
         ]
         y = rng.uniform(0.4, 0.6, 2) * SIZE
         pictures = []
@@ -143,8 +144,8 @@ class Painter:
         for number in rng.permutation(len(birds)):
             column, row = cells[number] % 3, cells[number] // 3
             centre = (np.array([(column + 0.5) / 3, (row + 0.5) / 2]) + rng.uniform(-0.04, 0.04, 2)) * SIZE
-            look = random_look(rng, SIZE * rng.uniform(0.24, 0.36))
-            opaque = paste(image, render(self.sources.cutout(birds[number]), look), (centre[0], centre[1]))
+            augmentation = random_augmentation(rng, SIZE * rng.uniform(0.24, 0.36))
+            opaque = paste(image, render(self.sources.cutout(birds[number]), augmentation), (centre[0], centre[1]))
             mask = opaque if number == 0 else mask & ~opaque
         return image, mask
 
@@ -157,9 +158,10 @@ class Painter:
         """
         ground = self._ground(rng, TEST_BACKGROUNDS)
         drawn = [
-            render(self.sources.cutout(name), random_look(rng, SIZE * rng.uniform(0.3, 0.45))) for name in (bird, other)
+            render(self.sources.cutout(name), random_augmentation(rng, SIZE * rng.uniform(0.3, 0.45)))
+            for name in (bird, other)
         ]
-        small = render(self.sources.cutout(thing), random_look(rng, SIZE * rng.uniform(0.12, 0.2)))
+        small = render(self.sources.cutout(thing), random_augmentation(rng, SIZE * rng.uniform(0.12, 0.2)))
         y = rng.uniform(0.55, 0.65, 2) * SIZE
         along = rng.uniform(-0.04, 0.04, 2) * SIZE
         pictures = []

@@ -26,7 +26,7 @@ _RAW = {
 }
 _ROOTS = {"fss": "fewshot_data", "cub": "CUB_200_2011", "ade": "ADE20K_2021_17_01", "concat": "cub_per"}
 MANIFEST = "manifest.json"
-_TILE = 240  # pixels
+_SIDE = 240  # pixels
 
 
 def register(app: typer.Typer) -> None:
@@ -169,7 +169,7 @@ def show(
             hint=f"Its concepts are: {', '.join(by_name)}.",
         )
     chosen = by_name[concept or next(iter(by_name))]
-    tiles = []
+    pictures = []
     for kind in KINDS:
         for number, item in enumerate(getattr(chosen, kind), start=1):
             image = benchmark.image(item)
@@ -177,9 +177,9 @@ def show(
             caption = f"{kind.removesuffix('s')} {number}: {Path(item.image).name}"
             if mask.any():
                 caption += f", object {mask.mean():.1%}"
-            tiles.append((*shrunk(image, mask, 2 * _TILE), caption))
+            pictures.append((*shrunk(image, mask, 2 * _SIDE), caption))
     buffer = io.BytesIO()
-    contact_sheet(tiles, columns=5, tile=_TILE).save(buffer, format="PNG")
+    contact_sheet(pictures, columns=5, side=_SIDE).save(buffer, format="PNG")
     atomic_write(out, buffer.getvalue())
     counts = {kind: len(getattr(chosen, kind)) for kind in KINDS}
     if as_json:

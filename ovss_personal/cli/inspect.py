@@ -23,7 +23,7 @@ from ovss_personal.errors import ImageError, InputError, OutputError
 if TYPE_CHECKING:
     from ovss_personal.structures import BoolMask, RGBImage
 
-_TILE = 240  # pixels
+_SIDE = 240  # pixels
 
 
 def register(app: typer.Typer) -> None:
@@ -52,7 +52,7 @@ def inspect(
     if out.exists() and not overwrite:
         raise OutputError("the output exists.", path=out, hint="Pass --overwrite or choose another --out.")
     pairing = find_pairs(source, category)
-    tiles: list[tuple[RGBImage, BoolMask | None, str]] = []
+    pictures: list[tuple[RGBImage, BoolMask | None, str]] = []
     good: list[dict[str, Any]] = []
     bad: list[dict[str, str]] = []
     for pair in pairing.pairs:
@@ -60,17 +60,17 @@ def inspect(
             shot = load_pair(pair, label=label, category=category, ignore=ignore, mask_orientation=mask_orientation)
         except InputError as error:
             bad.append({"file": pair.name, "reason": str(error)})
-            tiles.append((_photo_or_blank(pair.image), None, str(error)))
+            pictures.append((_photo_or_blank(pair.image), None, str(error)))
             continue
         height, width = shot.mask.shape
         area = float(shot.mask.mean())
         good.append({"image": pair.name, "mask": pair.mask.name, "width": width, "height": height, "area": area})
-        tiles.append((*shrunk(shot.image, shot.mask, 2 * _TILE), f"{pair.name} {width}x{height}, object {area:.1%}"))
+        pictures.append((*shrunk(shot.image, shot.mask, 2 * _SIDE), f"{pair.name} {width}x{height}, object {area:.1%}"))
     for path, reason in pairing.unpaired.items():
         bad.append({"file": str(path), "reason": reason})
-        tiles.append((_photo_or_blank(path), None, f"{path.name}: {reason}"))
+        pictures.append((_photo_or_blank(path), None, f"{path.name}: {reason}"))
     buffer = io.BytesIO()
-    contact_sheet(tiles, tile=_TILE).save(buffer, format="PNG")
+    contact_sheet(pictures, side=_SIDE).save(buffer, format="PNG")
     atomic_write(out, buffer.getvalue())
     if as_json:
         print_json({"sheet": str(out), "shots": good, "not_usable": bad})
@@ -83,13 +83,13 @@ def inspect(
 
 
 def _photo_or_blank(path: Path) -> RGBImage:
-    """A photo for a tile, or a grey one where the file is no photo."""
+    """A photo for a sheet, or a grey one where the file is no photo."""
     import numpy as np
 
     from ovss_personal.io.images import load_image
     from ovss_personal.painting.overlay import shrunk
 
     try:
-        return shrunk(load_image(path), None, 2 * _TILE)[0]
+        return shrunk(load_image(path), None, 2 * _SIDE)[0]
     except ImageError:
-        return np.full((_TILE, _TILE, 3), 200, np.uint8)
+        return np.full((_SIDE, _SIDE, 3), 200, np.uint8)

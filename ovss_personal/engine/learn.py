@@ -69,7 +69,7 @@ def personalize(
     settings = config or base.fit_defaults
     every = [*shots, *more_views(plain, settings.views - len(plain))]
     seen = see_shots(base, every, cache, progress)
-    found = look_through(words, seen, settings, _album(base, photos, cache, progress)) if photos else None
+    found = search_album(words, seen, settings, _album(base, photos, cache, progress)) if photos else None
     plan = FitPlan(
         words,
         seen[: len(shots)],
@@ -82,7 +82,7 @@ def personalize(
     return plan.concept(fit_all(plan.tasks, base.traits, progress, on_loss))
 
 
-def look_through(
+def search_album(
     words: ConceptWords, shots: Sequence[SeenShot], config: FitConfig, photos: Iterable[Proposals]
 ) -> Album:
     """What an album adds to a fit on these shots and views, by a first fit without it.

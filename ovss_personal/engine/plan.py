@@ -98,7 +98,7 @@ class FitPlan:
         self._words, self._shots, self._config, self._report = words, shots, config, report
         self._album = album
         self._own = [shot.example for shot in shots]
-        self._tunes = config.hidden and config.threshold is None
+        self._tunes = config.has_competitors and config.threshold is None
         of_fit = words.of_fit(config.competitors)
         examples = (*self._own, *(view.example for view in views))
         whole = of_fit

@@ -18,7 +18,7 @@ from ovss_personal.bases.base import Base
 from ovss_personal.benchmarks.manifest import ConceptSet, Item, Manifest, read_manifest
 from ovss_personal.config import FitConfig
 from ovss_personal.engine.find import ready_concept
-from ovss_personal.engine.learn import look_through
+from ovss_personal.engine.learn import search_album
 from ovss_personal.engine.plan import ConceptWords, FitPlan
 from ovss_personal.engine.see import SeenShot, propose
 from ovss_personal.errors import UsageError
@@ -270,8 +270,10 @@ class _Fits:
     def _plan(self, words: ConceptWords, config: FitConfig, count: int, album: bool) -> FitPlan:
         shots = [self.see(shot) for shot in self.shots[:count]]
         views = [self.see(view) for view in more_views(self.shots[:count], config.views - count)]
-        found = look_through(words, [*shots, *views], config, self._album()) if album else None
-        return FitPlan(words, shots, config, views=views, album=found, leave_one_out=config.hidden, report=False)
+        found = search_album(words, [*shots, *views], config, self._album()) if album else None
+        return FitPlan(
+            words, shots, config, views=views, album=found, leave_one_out=config.has_competitors, report=False
+        )
 
     def _album(self) -> Iterator[Proposals]:
         """What the base sees in the concept's unlabelled photos."""

@@ -25,7 +25,7 @@ class Experiment:
         base: a base's name or YAML.
         options: of the base, as in `BaseConfig`; in the YAML they stand beside the other keys. Those that are left out
             are the base's own.
-        methods: names; empty is all but SegGPT, another model, whose weights few have, and hidden competitors on a
+        methods: names; empty is all but SegGPT, another model, whose weights few have, and competitors on a
             base whose own fit has none.
         shots, seeds: numbers of shots K and seeds of the fit.
         alpha, learning_rate, iterations, lambda_z, lambda_m: as in `FitConfig`, for every method that is fitted; of
@@ -82,7 +82,7 @@ class Experiment:
         varied = {name: of for name, of in values.items() if len(of) > 1}
         known = known_methods(default, paper, fixed)
         # SegGPT is another model, whose weights few have; an album, few benchmarks have.
-        left_out = {SEGGPT} if default.hidden else {SEGGPT, COMPETITORS}
+        left_out = {SEGGPT} if default.has_competitors else {SEGGPT, COMPETITORS}
         names = self.methods or [name for name, method in known.items() if not (name in left_out or method.album)]
         return tuple(one for name in names for one in ablated(known[name], varied))
 

@@ -40,13 +40,13 @@ def known_methods(
     """Name -> method, in the order of the tables.
 
     Args:
-        default: the base's own settings of a fit (`Base.fit_defaults`), which COMPETITORS has; hidden siblings, which
+        default: the base's own settings of a fit (`Base.fit_defaults`), which COMPETITORS has; siblings, which
             every base has, are switched on if it has no competitors.
         paper: the paper's method on that base (`Base.paper_defaults`), which all others vary.
         changes: settings of the fit that take the place of the paper's and the base's.
     """
     paper = replace(paper, **(changes or {}))  # type: ignore[arg-type]
-    hidden = default if default.hidden else replace(default, competitors="siblings", negative=False)
+    ours = default if default.has_competitors else replace(default, competitors="siblings", negative=False)
     fits = {
         # Nothing is learned that takes part: one iteration is as good as 200.
         "visual": replace(paper, visual="replace", negative=False, iterations=1),
@@ -54,7 +54,7 @@ def known_methods(
         "prompt+visual": replace(paper, negative=False),
         "prompt+negative": replace(paper, visual="none"),
         FULL: paper,
-        COMPETITORS: replace(hidden, **(changes or {})),  # type: ignore[arg-type]
+        COMPETITORS: replace(ours, **(changes or {})),  # type: ignore[arg-type]
     }
     methods = [Method(TEXT, "text"), *(Method(name, "fit", config) for name, config in fits.items())]
     methods += [Method(f"{name}+album", "fit", fits[name], album=True) for name in (FULL, COMPETITORS)]

@@ -40,7 +40,7 @@ def evaluate(
     from what is there; whenever it was, in the end the file has the same bytes.
 
     Raises:
-        UsageError: the base has no hidden competitors, which a method needs.
+        UsageError: the base has no competitors, which a method needs.
         OutputError: `out` holds the results of another run, or cannot be written.
         InputError: a picture of the benchmark changed or cannot be read.
     """

@@ -30,9 +30,9 @@ def write_sheets(examiner: Examiner, folder: Path, count: int) -> list[Path]:
         shots = max(examiner.shots)
         learned = examiner.learn(concept, full, shots, examiner.seeds[0])
         items = (*concept.positives[:1], *concept.negatives[:1], *concept.pairs[:1])
-        tiles = [tile for item in items for tile in _row(examiner, concept, item, learned, shots)]
+        pictures = [picture for item in items for picture in _row(examiner, concept, item, learned, shots)]
         stream = io.BytesIO()
-        contact_sheet(tiles, columns=5, tile=SIDE).save(stream, "PNG")
+        contact_sheet(pictures, columns=5, side=SIDE).save(stream, "PNG")
         written.append(folder / f"sheet_{safe_name(concept.name)}.png")
         atomic_write(written[-1], stream.getvalue())
     return written

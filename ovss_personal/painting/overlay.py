@@ -107,40 +107,40 @@ def draw_overlay(
 
 
 def contact_sheet(
-    tiles: Sequence[tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_] | None, str]],
+    pictures: Sequence[tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_] | None, str]],
     *,
     columns: int = 4,
-    tile: int = 240,
+    side: int = 240,
 ) -> Image.Image:
     """A grid of photos, each with its mask tinted and outlined and a caption below.
 
     Args:
-        tiles: (H, W, 3) uint8 RGB photo, (H, W) bool mask, caption. A photo that has no usable mask comes
+        pictures: (H, W, 3) uint8 RGB photo, (H, W) bool mask, caption. A photo that has no usable mask comes
             with None and the reason as its caption, and gets a red frame.
         columns: photos in a row, at most.
-        tile: side of the square that a photo is fitted into, in pixels.
+        side: side of the square that a photo is fitted into, in pixels.
     """
-    gap, size = max(4, tile // 20), max(11, tile // 17)
+    gap, size = max(4, side // 20), max(11, side // 17)
     font = ImageFont.load_default(size)
     line = round(size * 1.35)
-    columns = max(1, min(columns, len(tiles)))
-    rows = -(-len(tiles) // columns)
-    step_x, step_y = tile + gap, tile + 3 * line + gap
+    columns = max(1, min(columns, len(pictures)))
+    rows = -(-len(pictures) // columns)
+    step_x, step_y = side + gap, side + 3 * line + gap
     sheet = Image.new("RGB", (columns * step_x + gap, rows * step_y + gap), _PAPER)
     draw = ImageDraw.Draw(sheet)
-    for number, (image, mask, caption) in enumerate(tiles):
+    for number, (image, mask, caption) in enumerate(pictures):
         left, top = gap + number % columns * step_x, gap + number // columns * step_y
-        photo = ImageOps.contain(Image.fromarray(image), (tile, tile))
+        photo = ImageOps.contain(Image.fromarray(image), (side, side))
         if mask is not None:
             small = Image.fromarray(mask.astype(np.uint8) * 255).resize(photo.size, Image.Resampling.BOX)
-            photo = _mark(photo, np.asarray(small) > 63, width=max(2, tile // 120))
-        sheet.paste(photo, (left + (tile - photo.width) // 2, top + (tile - photo.height) // 2))
+            photo = _mark(photo, np.asarray(small) > 63, width=max(2, side // 120))
+        sheet.paste(photo, (left + (side - photo.width) // 2, top + (side - photo.height) // 2))
         ink = _INK
         if mask is None:
             ink = _RED
-            draw.rectangle((left, top, left + tile - 1, top + tile - 1), outline=_RED, width=max(3, tile // 60))
-        for row, text in enumerate(_wrap(caption, font, tile, lines=3)):
-            draw.text((left, top + tile + gap // 2 + row * line), text, fill=ink, font=font)
+            draw.rectangle((left, top, left + side - 1, top + side - 1), outline=_RED, width=max(3, side // 60))
+        for row, text in enumerate(_wrap(caption, font, side, lines=3)):
+            draw.text((left, top + side + gap // 2 + row * line), text, fill=ink, font=font)
     return sheet
 
 

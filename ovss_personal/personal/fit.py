@@ -93,7 +93,7 @@ class FitTask:
     @property
     def masked(self) -> bool:
         """Whether the negative mask is learned: competitors take its part in a score, so then only if it is shown."""
-        return self.shown or (self.config.negative and not self.config.hidden)
+        return self.shown or (self.config.negative and not self.config.has_competitors)
 
     def order(self) -> Iterator[Example]:
         """The example of each iteration. The seed decides their order; each is seen once before any is seen again."""
@@ -181,7 +181,7 @@ class _Batch:
         self._tasks = tasks
         self._place = {example: i for i, example in enumerate(dict.fromkeys(e for t in tasks for e in t.examples))}
         tensors = _tensors(list(self._place), traits)
-        own = [traits.among_competitors() if task.config.hidden else traits for task in tasks]
+        own = [traits.among_competitors() if task.config.has_competitors else traits for task in tasks]
         embedding = {e: shot_embedding(e.proposals, e.mask, traits.contrast) for e in self._place}
         config = tasks[0].config
         self._words = WordSteps(

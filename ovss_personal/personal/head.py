@@ -110,14 +110,14 @@ def score(
 ) -> ScoredProposals:
     """Every proposal against every word and concept.
 
-    Concepts without hidden competitors join the softmax over the words, as in the paper, with their negative
+    Concepts without competitors join the softmax over the words, as in the paper, with their negative
     mask. The others are scored by their odds against the competitors and leave the open words as they were.
 
     Args:
         text: (V, D) of the open words.
         rule: the base's inference rule; its first V columns are the words.
     """
-    joined = [c for c in concepts if not c.config.hidden]
+    joined = [c for c in concepts if not c.config.has_competitors]
     among = traits.among_competitors()
     augmented = with_negatives(proposals, [c.head for c in joined if c.config.negative])
     words = torch.stack([c.head.word for c in joined]) if joined else text[:0]
@@ -126,9 +126,9 @@ def score(
     open_words = torch.cat((probabilities[:, :count], probabilities[:, count + len(joined) :]), 1)
     columns, thresholds, place = [], [], 0
     for concept in concepts:
-        base = traits.threshold if concept.config.hidden else traits.paper_threshold
+        base = traits.threshold if concept.config.has_competitors else traits.paper_threshold
         thresholds.append(concept.config.threshold or base)
-        if concept.config.hidden:
+        if concept.config.has_competitors:
             logits = among.logit_scale * augmented.embeddings @ concept.head.word
             columns.append((logits - competing_logits(augmented.embeddings, concept.competitors, among)).sigmoid())
         else:

@@ -71,12 +71,12 @@ def photo_features(
         ImageError: a photo cannot be read.
         WeightsError: the ResNet's weights cannot be had.
     """
-    look = _embedded(device, cache) if name == "embedded" else _resnet(name, device, as_published)
+    describe = _embedded(device, cache) if name == "embedded" else _resnet(name, device, as_published)
     rows = []
     for number, photo in enumerate(photos):
         if progress:
-            progress(number, len(photos), "look")
-        rows.append(look(load_image(photo.image)))
+            progress(number, len(photos), "see")
+        rows.append(describe(load_image(photo.image)))
     return np.stack(rows).astype(np.float32)
 
 
@@ -86,12 +86,12 @@ def _embedded(device: str | None, cache: ProposalCache | None) -> Callable[[RGBI
 
     base = load_base("embedded", device=device)
 
-    def look(image: RGBImage) -> Features:
+    def describe(image: RGBImage) -> Features:
         mean = propose(base, image, cache).features.mean((1, 2))
         row: Features = (mean / mean.norm()).cpu().numpy()
         return row
 
-    return look
+    return describe
 
 
 def _resnet(name: str, device: str | None, as_published: bool) -> Callable[[RGBImage], Features]:
@@ -107,9 +107,9 @@ def _resnet(name: str, device: str | None, as_published: bool) -> Callable[[RGBI
         ) from error
     net.to(device or "cpu").train(as_published)
 
-    def look(image: RGBImage) -> Features:
+    def describe(image: RGBImage) -> Features:
         with torch.inference_mode():
             row: Features = net(normalised([resized(image, FEATURE_SIZE)]).to(device or "cpu"))[0].cpu().numpy()
         return row
 
-    return look
+    return describe

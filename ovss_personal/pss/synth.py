@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageFilter
 
-from ovss_personal.benchmarks.composites.paste import crop_background, paste, random_look, render
+from ovss_personal.benchmarks.composites.paste import crop_background, paste, random_augmentation, render
 from ovss_personal.benchmarks.composites.sources import (
     RGB,
     SHOT_BACKGROUNDS,
@@ -142,9 +142,9 @@ def _scene(rng: np.random.Generator, sources: Sources, background: RGB, things: 
     image = crop_background(rng, background, SIDE)
     labels = np.zeros((SIDE, SIDE), np.uint8)
     for place, (kind, name) in enumerate(things):
-        look = random_look(rng, SIDE * rng.uniform(0.3, 0.6))
+        augmentation = random_augmentation(rng, SIDE * rng.uniform(0.3, 0.6))
         centre = (SIDE * (place + rng.uniform(0.3, 0.7)) / len(things), SIDE * rng.uniform(0.35, 0.75))
-        drawn = render(sources.cutout(name, _CUTOUT_SIDE), look)
+        drawn = render(sources.cutout(name, _CUTOUT_SIDE), augmentation)
         labels[paste(image, drawn, centre, shadow=rng.uniform(0, 0.4))] = kind
     return image, labels
 

@@ -1,4 +1,4 @@
-"""Everything the embedded base ships beside its decoder: the joint space, the bank of hidden competitors, the
+"""Everything the embedded base ships beside its decoder: the joint space, the bank of competitors, the
 thing-or-not regression, and the classes' text vectors. Built from training scenes alone; the last step of
 `python -m ovss_personal.training.train`.
 """

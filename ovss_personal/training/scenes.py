@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ovss_personal.benchmarks.composites.paste import crop_background, paste, random_look, render
+from ovss_personal.benchmarks.composites.paste import crop_background, paste, random_augmentation, render
 from ovss_personal.benchmarks.composites.sources import RGB, RGBA, TRAIN_ABSTRACT, TRAIN_BACKGROUNDS, Sources
 from ovss_personal.training.paint import as_bytes, made_up, palette, pattern, plain, recolour, vessel
 
@@ -99,7 +99,7 @@ class SceneMaker:
         row = []
         for _ in range(count):
             copy = vessel(rng, 192, colours) if of_a_set else recolour(rng, cutout)
-            drawn = render(copy, random_look(rng, side * rng.uniform(0.85, 1.15), angle=10))
+            drawn = render(copy, random_augmentation(rng, side * rng.uniform(0.85, 1.15), angle=10))
             height, width = drawn.shape[:2]
             foot = y + rng.uniform(-1, 1) * depth
             row.append((foot, drawn, (x + width / 2, foot - height / 2)))
@@ -113,7 +113,7 @@ class SceneMaker:
         cutout = self._cutout(rng)
         if rng.random() < 0.25:
             cutout = recolour(rng, cutout)
-        drawn = render(cutout, random_look(rng, scale * self.size, angle=25, brightness=0.3, contrast=0.25))
+        drawn = render(cutout, random_augmentation(rng, scale * self.size, angle=25, brightness=0.3, contrast=0.25))
         centre = rng.uniform(0.08, 0.92, 2) * self.size
         return drawn, (centre[0], centre[1])
 

@@ -103,6 +103,6 @@ def test_a_method_that_a_base_cannot_have_is_refused_before_anything_is_looked_a
     outcome = attempt(*arguments, "--methods", "text", "--methods", "full+competitors")
     assert outcome.code == 2 and not Path("cache/proposals").exists()
     assert outcome.stderr.splitlines() == [
-        "error: 'full+competitors': odise_tiny has no hidden competitors (both).",
+        "error: 'full+competitors': odise_tiny has no competitors (both).",
         "hint: Leave this method out.",
     ]

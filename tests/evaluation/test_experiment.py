@@ -59,8 +59,8 @@ def test_every_shipped_experiment_is_short_and_sound(path: Path) -> None:
 def test_every_shipped_experiment_names_a_base_and_a_benchmark_that_can_be_had(path: Path) -> None:
     experiment = read_experiment(path)
     base, *fits = base_and_fits(experiment)
-    if base.startswith("odise"):  # the paper's experiments, which have no hidden competitors
-        assert not any(method.config and method.config.hidden for method in experiment.chosen(*fits))
+    if base.startswith("odise"):  # the paper's experiments, which have no competitors
+        assert not any(method.config and method.config.has_competitors for method in experiment.chosen(*fits))
     folder = experiment.manifest.removesuffix("/manifest.json")
     assert f"--out {folder}\n" in (REPOSITORY / "datasets" / "README.md").read_text()
 
@@ -128,7 +128,7 @@ def test_the_default_is_every_method_that_needs_no_other_model() -> None:
         "knn",
     ]
     names = [method.name for method in Experiment("m.json").chosen(FitConfig(), FitConfig())]
-    assert names[-2:] == ["full", "knn"]  # a base without hidden competitors of its own
+    assert names[-2:] == ["full", "knn"]  # a base without competitors of its own
     (one,) = Experiment("m.json", methods=("full+competitors",)).chosen(FitConfig(), FitConfig())
     assert one.config == FitConfig(competitors="siblings", negative=False)  # which every base has
     (one,) = Experiment("m.json", methods=("full+competitors",)).chosen(OURS, FitConfig())

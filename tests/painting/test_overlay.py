@@ -82,9 +82,9 @@ def test_colours_differ_and_leave_magenta_to_concepts() -> None:
 def test_contact_sheet_places_photos_in_rows_and_frames_the_ones_without_mask() -> None:
     mask = np.zeros((80, 120), bool)
     mask[20:60, 40:90] = True
-    one = contact_sheet([(GREY, mask, "1.jpg")], tile=120)
-    two = contact_sheet([(GREY, mask, "1.jpg"), (GREY, None, "2.jpg: no mask")], tile=120)
-    wrapped = contact_sheet([(GREY, mask, "1.jpg")] * 3, columns=2, tile=120)
+    one = contact_sheet([(GREY, mask, "1.jpg")], side=120)
+    two = contact_sheet([(GREY, mask, "1.jpg"), (GREY, None, "2.jpg: no mask")], side=120)
+    wrapped = contact_sheet([(GREY, mask, "1.jpg")] * 3, columns=2, side=120)
     assert two.height == one.height and two.width > one.width
     assert wrapped.width == two.width and wrapped.height > two.height
     assert has_colour(two, (200, 0, 0)) and not has_colour(one, (200, 0, 0))
@@ -92,8 +92,8 @@ def test_contact_sheet_places_photos_in_rows_and_frames_the_ones_without_mask() 
 
 
 def test_a_caption_of_any_length_is_cut_to_its_tile() -> None:
-    sheet = contact_sheet([(GREY, None, "word " * 100 + "x" * 500)], tile=120)
-    assert sheet.size == contact_sheet([(GREY, None, "short")], tile=120).size
+    sheet = contact_sheet([(GREY, None, "word " * 100 + "x" * 500)], side=120)
+    assert sheet.size == contact_sheet([(GREY, None, "short")], side=120).size
     assert (np.asarray(sheet)[:, -4:] > 240).all()
 
 

@@ -1,4 +1,4 @@
-"""Eq. 2 and 4, the personal word, the odds against hidden competitors, and what one concept does to the others."""
+"""Eq. 2 and 4, the personal word, the odds against competitors, and what one concept does to the others."""
 
 from __future__ import annotations
 

@@ -126,7 +126,7 @@ class OdiseLabel:
 
     def competitors(self, class_name: str, kind: Competitors) -> Tensor:
         if kind != "none":
-            raise UsageError(f"{self.name} has no hidden competitors ({kind}).", hint="set 'competitors' to none.")
+            raise UsageError(f"{self.name} has no competitors ({kind}).", hint="set 'competitors' to none.")
         return torch.zeros(0, self.dim)
 
     @torch.no_grad()

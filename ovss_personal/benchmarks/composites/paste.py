@@ -14,7 +14,7 @@ BoolMask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Look:
+class Augmentation:
     """How a cut-out is drawn: drawn once, so that a caller may also choose it by hand.
 
     Attributes:
@@ -32,7 +32,7 @@ class Look:
     contrast: float = 1.0
 
 
-def random_look(
+def random_augmentation(
     rng: np.random.Generator,
     side: float,
     *,
@@ -40,10 +40,10 @@ def random_look(
     brightness: float = 0.2,
     contrast: float = 0.15,
     channel: float = 0.05,
-) -> Look:
-    """A look with every setting drawn uniformly within ± its bound."""
+) -> Augmentation:
+    """One with every setting drawn uniformly within ± its bound."""
     gain = (1 + rng.uniform(-brightness, brightness)) * (1 + rng.uniform(-channel, channel, 3))
-    return Look(
+    return Augmentation(
         side=side,
         angle=rng.uniform(-angle, angle),
         flip=bool(rng.random() < 0.5),
@@ -52,19 +52,19 @@ def random_look(
     )
 
 
-def render(cutout: RGBA, look: Look) -> RGBA:
-    """(h, w, 4) the cut-out under `look`, its rotated box cropped tight."""
+def render(cutout: RGBA, augmentation: Augmentation) -> RGBA:
+    """(h, w, 4) the cut-out under `augmentation`, its rotated box cropped tight."""
     height, width = cutout.shape[:2]
-    scale = look.side / max(height, width)
+    scale = augmentation.side / max(height, width)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     image = Image.fromarray(cutout).resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
-    if look.flip:
+    if augmentation.flip:
         image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    if look.angle:
-        image = image.rotate(look.angle, Image.Resampling.BILINEAR, expand=True)
+    if augmentation.angle:
+        image = image.rotate(augmentation.angle, Image.Resampling.BILINEAR, expand=True)
     out = np.array(image)
-    colour = (out[..., :3].astype(np.float32) - 128) * look.contrast + 128
-    out[..., :3] = np.clip(colour * np.asarray(look.gain, np.float32), 0, 255).astype(np.uint8)
+    colour = (out[..., :3].astype(np.float32) - 128) * augmentation.contrast + 128
+    out[..., :3] = np.clip(colour * np.asarray(augmentation.gain, np.float32), 0, 255).astype(np.uint8)
     return out
 
 

@@ -3,7 +3,7 @@
 import { download, get, getBlob, post, remove, upload } from "./api.js";
 import { $, attempt, element, safeName, tell, tellNotes } from "./page.js";
 
-const STAGES = { wait: "Waiting for its turn", look: "Looking at the photos", read: "Reading words", fit: "Learning" };
+const STAGES = { wait: "Waiting for its turn", see: "Looking at the photos", words: "Reading words", fit: "Learning" };
 const pause = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
 
 export class Learning {

@@ -133,7 +133,7 @@ def test_the_caption_model_says_itself_whether_a_proposal_is_anything(
 
 def test_there_are_no_hidden_competitors(odise: OdiseTiny) -> None:
     assert odise.competitors("mug", "none").shape == (0, odise.dim)
-    with pytest.raises(UsageError, match="no hidden competitors"):
+    with pytest.raises(UsageError, match="no competitors"):
         odise.competitors("mug", "both")
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ovss_personal.benchmarks.composites.paste import Look, crop_background, paste, random_look, render
+from ovss_personal.benchmarks.composites.paste import Augmentation, crop_background, paste, random_augmentation, render
 
 
 def block(height: int, width: int, colour: tuple[int, int, int, int] = (100, 150, 200, 255)) -> np.ndarray:
@@ -11,19 +11,19 @@ def block(height: int, width: int, colour: tuple[int, int, int, int] = (100, 150
 
 
 def test_render_scales_the_longer_side_and_keeps_the_colours() -> None:
-    drawn = render(block(10, 20), Look(side=40))
+    drawn = render(block(10, 20), Augmentation(side=40))
     assert drawn.shape == (20, 40, 4)
     assert (drawn == (100, 150, 200, 255)).all()
 
 
 def test_render_by_hand() -> None:
     # ((100 - 128) · 0.5 + 128) · (1, 2, 0.5) = 114, and for 150 and 200: 139 · 2 = 278 (255), 164 / 2 = 82.
-    drawn = render(block(4, 4), Look(side=4, contrast=0.5, gain=(1, 2, 0.5)))
+    drawn = render(block(4, 4), Augmentation(side=4, contrast=0.5, gain=(1, 2, 0.5)))
     assert drawn[0, 0].tolist() == [114, 255, 82, 255]
     cutout = block(1, 2)
     cutout[0, 0, 0] = 7
-    assert render(cutout, Look(side=2, flip=True))[0, :, 0].tolist() == [100, 7]
-    assert render(block(10, 20), Look(side=20, angle=90)).shape == (20, 10, 4)
+    assert render(cutout, Augmentation(side=2, flip=True))[0, :, 0].tolist() == [100, 7]
+    assert render(block(10, 20), Augmentation(side=20, angle=90)).shape == (20, 10, 4)
 
 
 def test_paste_draws_in_place_and_returns_where() -> None:
@@ -59,11 +59,11 @@ def test_a_shadow_darkens_the_ground_but_is_no_object() -> None:
 def test_looks_and_crops_come_from_the_generator_alone() -> None:
     background = np.random.default_rng(0).integers(0, 256, (50, 70, 3), np.uint8)
 
-    def drawn() -> tuple[Look, bytes]:
+    def drawn() -> tuple[Augmentation, bytes]:
         rng = np.random.default_rng(4)
-        return random_look(rng, 30), crop_background(rng, background, 32).tobytes()
+        return random_augmentation(rng, 30), crop_background(rng, background, 32).tobytes()
 
     assert drawn() == drawn()
-    look = drawn()[0]
-    assert look.side == 30 and abs(look.angle) <= 15 and abs(look.contrast - 1) <= 0.15
+    augmentation = drawn()[0]
+    assert augmentation.side == 30 and abs(augmentation.angle) <= 15 and abs(augmentation.contrast - 1) <= 0.15
     assert crop_background(np.random.default_rng(1), background, 32).shape == (32, 32, 3)
