@@ -56,7 +56,7 @@ class Painted:
     best: Tensor
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def paint(layers: Sequence[ScoredProposals], canvas: Canvas, best: bool = True) -> list[Painted]:
     """The label map of each of `layers`: scores of one image, whose `masks` are the same.
 
