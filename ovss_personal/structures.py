@@ -63,7 +63,7 @@ class Shot:
             ignore: not 0 where not to count; a picture or an array, as the mask.
 
         Raises:
-            ImageError: the image is of another kind, too large or too small.
+            ImageError: the image is of another kind, or empty.
             MaskError: the mask is of another kind or size than the image, empty, or holds several labels.
         """
         pixels = rgb_of(image, path=name)

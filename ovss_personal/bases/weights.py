@@ -25,6 +25,7 @@ from ovss_personal.bases.published import WEIGHTS, WeightSpec
 from ovss_personal.errors import OutputError, OvssWarning, WeightsError
 from ovss_personal.io.files import sha256_file
 from ovss_personal.store.files import atomic_folder, atomic_write, locked
+from ovss_personal.store.tensors import read_tensors
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -258,12 +259,9 @@ def _convert(spec: WeightSpec, path: Path, sha256: str) -> dict[str, Tensor]:
 
 def _read_entry(entry: Path) -> dict[str, Tensor] | None:
     """The tensors in the cache, or None if they are not there or not what they were."""
-    from safetensors.torch import load_file
-
     for path in entry.glob("*.safetensors"):
         if sha256_file(path) == path.stem:
-            tensors: dict[str, Tensor] = load_file(path)
-            return tensors
+            return read_tensors(path)
     return None
 
 

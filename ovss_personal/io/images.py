@@ -16,7 +16,15 @@ from PIL import Image, UnidentifiedImageError
 
 from ovss_personal.errors import ImageError, InputError, OvssError, OvssWarning, ResourceError
 from ovss_personal.io.files import list_files, require_file
-from ovss_personal.pixels.images import MAX_PIXELS, check_pixels, orientation_of, quiet_pillow, rgb_of, to_rgb
+from ovss_personal.pixels.images import (
+    MAX_PIXELS,
+    check_pixels,
+    check_size,
+    orientation_of,
+    quiet_pillow,
+    rgb_of,
+    to_rgb,
+)
 from ovss_personal.structures import RGBImage
 
 __all__ = [
@@ -59,9 +67,13 @@ def as_image(source: str | Path | Image.Image | npt.NDArray[Any]) -> RGBImage:
     """(H, W, 3) uint8 RGB from a path, a Pillow picture or a uint8 array.
 
     Raises:
-        ImageError: as `load_image` and `rgb_of`.
+        ImageError: as `load_image`; also any other type, dtype or shape.
     """
-    return load_image(source) if isinstance(source, (str, Path)) else rgb_of(source)
+    if isinstance(source, (str, Path)):
+        return load_image(source)
+    image = rgb_of(source)
+    check_size(image.shape[1], image.shape[0], None, MAX_PIXELS)
+    return image
 
 
 def decode(

@@ -27,7 +27,8 @@ _EXIF_ORIENTATION = 0x0112
 def rgb_of(source: Image.Image | npt.NDArray[Any], *, path: str | Path | None = None) -> RGBImage:
     """(H, W, 3) uint8 RGB from a Pillow picture or a uint8 array.
 
-    Arrays are (H, W) grey, (H, W, 3) RGB or (H, W, 4) RGBA, laid over white.
+    Arrays are (H, W) grey, (H, W, 3) RGB or (H, W, 4) RGBA, laid over white. RGB may have any size but none, since what
+    is cut out of a photo or padded around it is no photo.
 
     Raises:
         ImageError: as `to_rgb`; also any other type, dtype or shape.
@@ -47,7 +48,6 @@ def rgb_of(source: Image.Image | npt.NDArray[Any], *, path: str | Path | None = 
     if source.size == 0:
         raise ImageError(f"the array is empty: it is shaped {source.shape}.", path=path)
     if source.ndim == 3 and source.shape[2] == 3:
-        _check_size(source.shape[1], source.shape[0], path, MAX_PIXELS)
         return np.array(source, order="C")  # not what the caller may write to
     return to_rgb(Image.fromarray(source), path=path)
 
@@ -59,7 +59,7 @@ def to_rgb(image: Image.Image, *, path: str | Path | None = None, max_pixels: in
         ImageError: too large, under 16 pixels a side, more than 50 times as long as wide, or not to be converted; names
             `path` where it is given.
     """
-    _check_size(image.width, image.height, path, max_pixels)
+    check_size(image.width, image.height, path, max_pixels)
     try:
         pixels = upright(_rgb_pixels(image), orientation_of(image))
     except (OSError, SyntaxError, ValueError) as exc:
@@ -111,7 +111,8 @@ def quiet_pillow() -> Iterator[None]:
         yield
 
 
-def _check_size(width: int, height: int, path: str | Path | None, max_pixels: int) -> None:
+def check_size(width: int, height: int, path: str | Path | None, max_pixels: int) -> None:
+    """Raises ImageError for a photo too large, under 16 pixels a side, or more than 50 times as long as wide."""
     check_pixels(width, height, path, ImageError, max_pixels)
     size = f"{width}x{height} pixels (width x height)"
     short, long = sorted((width, height))

@@ -19,7 +19,7 @@ from torch import Tensor
 from ovss_personal.errors import InputError, UsageError, WeightsError
 from ovss_personal.pss.album import Photo
 from ovss_personal.pss.batches import Batch, CropBatches
-from ovss_personal.pss.checkpoint import read_tensors, save_network, write_tensors
+from ovss_personal.pss.checkpoint import save_network, write_tensors
 from ovss_personal.pss.classes import MEAN, STD
 from ovss_personal.pss.cosegmentation import cosegmentation_of_batches
 from ovss_personal.pss.losses import (
@@ -35,6 +35,7 @@ from ovss_personal.pss.losses import (
 from ovss_personal.pss.methods import AUX_ADVERSARIAL, COSEGMENTATION, FDA_BETA, MAIN_ADVERSARIAL, AdaptConfig
 from ovss_personal.pss.network import Discriminator, Output, Segmenter
 from ovss_personal.pss.runtime import interruption, training_log
+from ovss_personal.store.tensors import read_with_metadata
 from ovss_personal.structures import Progress
 
 OnSave = Callable[[int, Segmenter], dict[str, float]]
@@ -234,7 +235,7 @@ class _Trainer:
         """The iteration to go on from: 0 where there is no state."""
         if not path.is_file():
             return 0
-        tensors, metadata = read_tensors(path)
+        tensors, metadata = read_with_metadata(path)
         try:
             settings = json.loads(metadata["config"])
             iteration = int(metadata["iteration"])

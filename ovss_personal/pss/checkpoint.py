@@ -15,6 +15,7 @@ from ovss_personal.bases.checkpoint import read_checkpoint
 from ovss_personal.errors import WeightsError
 from ovss_personal.pss.network import OFFICIAL, Backbone, NetworkConfig, Segmenter
 from ovss_personal.store.files import atomic_write
+from ovss_personal.store.tensors import read_with_metadata
 
 # An entry that only this backbone has.
 _SIGNS: dict[Backbone, str] = {
@@ -37,8 +38,10 @@ def load_network(path: str | Path, backbone: str | None = None, device: str = "c
             of another shape, or a value that is not finite.
     """
     path = Path(path)
+    if not path.is_file():
+        raise WeightsError("there is no such checkpoint.", path=path, hint="Check the spelling.")
     if path.suffix == ".safetensors":
-        tensors, metadata = read_tensors(path)
+        tensors, metadata = read_with_metadata(path)
         config = _config(path, metadata)
     else:
         tensors, config = _official(path), OFFICIAL
@@ -66,10 +69,10 @@ def save_network(path: Path, network: Segmenter, training: str) -> None:
 
 
 def training_of(path: Path) -> dict[str, Any]:
-    """The settings that a network was trained with; empty for an official `.pth`. Raises as `read_tensors`."""
+    """The settings that a network was trained with; empty for an official `.pth`. Raises as `read_with_metadata`."""
     if path.suffix != ".safetensors":
         return {}
-    settings: dict[str, Any] = json.loads(read_tensors(path)[1].get("training", "{}"))
+    settings: dict[str, Any] = json.loads(read_with_metadata(path)[1].get("training", "{}"))
     return settings
 
 
@@ -78,19 +81,6 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str,
 
     plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     atomic_write(path, save(plain, metadata))
-
-
-def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """The tensors and metadata of a safetensors file. Raises WeightsError if it is missing or broken."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, "pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
-    except FileNotFoundError:
-        raise WeightsError("there is no such checkpoint.", path=path, hint="Check the spelling.") from None
-    except (OSError, SafetensorError, ValueError) as error:
-        raise WeightsError(f"the checkpoint cannot be read: {error}.", path=path) from error
 
 
 def _config(path: Path, metadata: Mapping[str, str]) -> NetworkConfig:
@@ -102,8 +92,6 @@ def _config(path: Path, metadata: Mapping[str, str]) -> NetworkConfig:
 
 def _official(path: Path) -> dict[str, Tensor]:
     """The state dict of a `.pth`, without the prefix of its data-parallel wrapper."""
-    if not path.is_file():
-        raise WeightsError("there is no such checkpoint.", path=path, hint="Check the spelling.")
     state = read_checkpoint(path)
     return {name.removeprefix("module."): value for name, value in state.items()}
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ovss_personal.errors import OutputError, OvssError, OvssWarning
+from ovss_personal.store.tensors import decode_tensors
 from ovss_personal.structures import Canvas, Proposals
 
 if TYPE_CHECKING:
@@ -207,11 +208,10 @@ def _encode(proposals: Proposals) -> bytes:
 
 def _decode(data: bytes) -> Proposals | None:
     """The proposals in a file, or None if it is not whole."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load
-
+    tensors = decode_tensors(data)
+    if tensors is None:
+        return None
     try:
-        tensors = load(data)
         original, resized, padded = ((int(h), int(w)) for h, w in tensors.pop("canvas"))
         return Proposals(
             masks=tensors.pop("masks").float(),
@@ -220,5 +220,5 @@ def _decode(data: bytes) -> Proposals | None:
             canvas=Canvas(original, resized, padded),
             extras={name.removeprefix(_EXTRA): tensor for name, tensor in tensors.items()},
         )
-    except (SafetensorError, KeyError, ValueError):
+    except (KeyError, ValueError):
         return None

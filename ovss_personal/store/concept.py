@@ -25,7 +25,7 @@ from ovss_personal.store.concept_files import (
     download,
     known_values,
     read_config,
-    read_tensors,
+    read_head,
 )
 from ovss_personal.store.files import atomic_folder
 
@@ -34,14 +34,16 @@ if TYPE_CHECKING:
 
     from ovss_personal.personal.head import PersonalHead
 
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
 
 @dataclass(frozen=True)
 class ShotReport:
     """How one shot fared.
 
     Attributes:
-        name: of the shot.
-        sha256: of its image file.
+        name: of the shot, for messages while it is learned; not saved. "shot 1" where it was read again.
+        sha256: of its image file, or of its pixels.
         iou: of the fitted concept on this shot, which it was fitted on.
         leave_one_out: IoU on this shot of a concept fitted on the others; None for a single shot.
         outlier: whether it is far below the other shots in that.
@@ -83,6 +85,7 @@ class Concept:
         head: the learned tensors.
         config: the settings of the fit.
         report: how the fit went.
+        competitors_sha256: of the hidden competitors it was fitted against, if known.
     """
 
     name: str
@@ -93,6 +96,7 @@ class Concept:
     head: PersonalHead
     config: FitConfig
     report: FitReport
+    competitors_sha256: str | None = None
 
     def check_base(self, name: str, fingerprint: str) -> None:
         """Raises ConceptError unless the concept was learned on this very base."""
@@ -136,7 +140,7 @@ class Concept:
             folder = download(str(source))
         config = read_config(folder)
         try:
-            return cls._from_json(config, read_tensors(folder, config))
+            return cls._from_json(config, read_head(folder, config))
         except (KeyError, TypeError, ValueError, ConfigError, VocabularyError) as error:
             raise ConceptError(
                 f"a field is missing or of the wrong type ({error}).", path=folder / CONFIG_FILE
@@ -182,9 +186,10 @@ class Concept:
             "alpha": self.head.alpha,
             "fit": asdict(self.config),
             "words": list(self.words),
-            "shots": [asdict(shot) for shot in self.report.shots],
+            "shots": [_shot_json(number, shot) for number, shot in enumerate(self.report.shots, 1)],
             "losses": dict(self.report.losses),
             "album": None if self.report.album is None else asdict(self.report.album),
+            "competitors_sha256": self.competitors_sha256,
         }
 
     @classmethod
@@ -196,6 +201,9 @@ class Concept:
         for key, value in text.items():
             if not isinstance(value, str) or check_word(value, f"'{key}'") != value:
                 raise TypeError(f"'{key}' is {value!r}, not text")
+        competitors = config.get("competitors_sha256")
+        if competitors is not None and not (isinstance(competitors, str) and _SHA256.fullmatch(competitors)):
+            raise TypeError(f"'competitors_sha256' is {competitors!r}, no sha256")
         alpha = float(config["alpha"])
         if not 0 <= alpha <= 1:
             raise ValueError(f"'alpha' is {alpha}, not in [0, 1]")
@@ -208,10 +216,11 @@ class Concept:
             head=PersonalHead(**tensors, alpha=alpha),
             config=FitConfig(**known_values({field.name for field in fields(FitConfig)}, config["fit"], "fit")),
             report=FitReport(
-                shots=tuple(_shot_report(shot) for shot in config["shots"]),
+                shots=tuple(_shot_report(number, shot) for number, shot in enumerate(config["shots"], 1)),
                 losses={str(name): float(value) for name, value in dict(config["losses"]).items()},
                 album=None if config.get("album") is None else _album_report(config["album"]),
             ),
+            competitors_sha256=competitors,
         )
 
     def _card(self) -> str:
@@ -235,11 +244,15 @@ def _album_report(values: Any) -> AlbumReport:
     return AlbumReport(photos=int(known["photos"]), used=int(known["used"]))
 
 
-def _shot_report(values: Any) -> ShotReport:
-    known = known_values({field.name for field in fields(ShotReport)}, values, "shots")
+def _shot_json(number: int, shot: ShotReport) -> dict[str, Any]:
+    return {"index": number, **{name: value for name, value in asdict(shot).items() if name != "name"}}
+
+
+def _shot_report(number: int, values: Any) -> ShotReport:
+    known = known_values({"index", *(field.name for field in fields(ShotReport))}, values, "shots")
     alone = known.get("leave_one_out")
     return ShotReport(
-        name=str(known["name"]),
+        name=f"shot {number}",
         sha256=str(known["sha256"]),
         iou=float(known["iou"]),
         leave_one_out=None if alone is None else float(alone),

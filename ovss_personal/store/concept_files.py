@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ovss_personal.errors import ConceptError, OvssWarning
+from ovss_personal.store.tensors import read_tensors
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -16,11 +17,12 @@ if TYPE_CHECKING:
 CONFIG_FILE = "adapter_config.json"
 MODEL_FILE = "adapter_model.safetensors"
 CARD_FILE = "README.md"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # 1 also had the names of the shots' files, which are left out when it is read
 LIBRARY = "ovss_personal"
 CONFIG_KEYS = {
     "format_version", "library", "library_version", "concept", "class_name", "base", "base_fingerprint",
     "num_proposals", "dim", "alpha", "fit", "words", "shots", "losses", "album",
+    "competitors_sha256",
 }  # fmt: skip
 MAX_FILE_BYTES = 64 * 2**20
 
@@ -66,21 +68,14 @@ def read_config(folder: Path) -> dict[str, Any]:
     return known_values(CONFIG_KEYS, config, "concept")
 
 
-def read_tensors(folder: Path, config: dict[str, Any]) -> dict[str, Tensor]:
+def read_head(folder: Path, config: dict[str, Any]) -> dict[str, Tensor]:
     """The learned tensors, float32. Raises ConceptError unless their names and shapes are right and all is finite."""
     import torch
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
 
     path = folder / MODEL_FILE
     if not path.is_file():
         raise ConceptError(f"no {MODEL_FILE} here; the concept is not whole.", path=folder)
-    try:
-        tensors: dict[str, Tensor] = load_file(path)
-    except (SafetensorError, OSError, ValueError) as error:
-        raise ConceptError(
-            f"is truncated or no safetensors file ({error}).", path=path, hint="run personalize again."
-        ) from error
+    tensors = read_tensors(path, error=ConceptError, hint="run personalize again.")
     count, dim = config.get("num_proposals"), config.get("dim")
     expected = {
         "text": (dim,),

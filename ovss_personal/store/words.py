@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ovss_personal.errors import OvssError
 from ovss_personal.store.cache import default_folder
+from ovss_personal.store.tensors import decode_tensors
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,13 +33,11 @@ class WordCache:
 
     def load(self) -> dict[str, Tensor]:
         """Word -> (D,) on the CPU. A corrupt file counts as none."""
-        from safetensors import SafetensorError
-        from safetensors.torch import load
-
         try:
-            return {name.removeprefix(_WORD): vector for name, vector in load(self._path.read_bytes()).items()}
-        except (OSError, SafetensorError, ValueError):
+            vectors = decode_tensors(self._path.read_bytes()) or {}
+        except OSError:
             return {}
+        return {name.removeprefix(_WORD): vector for name, vector in vectors.items()}
 
     def add(self, vectors: Mapping[str, Tensor]) -> None:
         """Keep these vectors beside those that are there."""

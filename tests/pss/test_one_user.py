@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ovss_personal.pss.checkpoint import read_tensors
+from ovss_personal.store.tensors import read_with_metadata
 from ovss_personal.training.pss_one_user import NETWORK, RUNS, Plan, run
 
 
@@ -21,9 +21,9 @@ def test_every_method_goes_on_from_the_source_alone(source: Path, album: Path, t
         name = f"{result.method}-step{result.step}"
         kept = json.loads((plan.out / f"{name}.json").read_text())
         assert kept["mean"] == result.users["album"] and 0 <= kept["mean"]["fiou"] <= 1
-        training = json.loads(read_tensors(plan.out / name / NETWORK)[1]["training"])
+        training = json.loads(read_with_metadata(plan.out / name / NETWORK)[1]["training"])
         assert (training["iterations"], training["learning_rate"]) == (1, 0.04 / 2**result.step)
-    first = json.loads(read_tensors(plan.out / "source-only" / NETWORK)[1]["training"])
+    first = json.loads(read_with_metadata(plan.out / "source-only" / NETWORK)[1]["training"])
     assert first["method"] == "no-da"
     # All that is there is not trained again.
     before = (plan.out / "group-step2" / NETWORK).stat().st_mtime_ns

@@ -43,8 +43,8 @@ def concept() -> Concept:
         config=FitConfig(iterations=7, threshold=0.2),
         report=FitReport(
             shots=(
-                ShotReport("images/1.jpg", "a" * 64, 0.9, 0.7),
-                ShotReport("images/2.jpg", "b" * 64, 0.2, 0.1, True),
+                ShotReport("shot 1", "a" * 64, 0.9, 0.7),
+                ShotReport("shot 2", "b" * 64, 0.2, 0.1, True),
             ),
             losses={"seg": 1.5, "neg_embedding": 0.1, "neg_mask": 0.01},
         ),
@@ -101,16 +101,44 @@ def test_an_album_is_told_of_and_need_not_be(concept: Concept, tmp_path: Path) -
     assert Concept.from_pretrained(folder).report.album is None
 
 
-def test_the_config_holds_what_is_documented_and_no_path(concept: Concept, folder: Path) -> None:
+def test_the_config_holds_what_is_documented(concept: Concept, folder: Path) -> None:
     text = (folder / "adapter_config.json").read_text("utf-8")
     config = json.loads(text)
     assert set(config) == CONFIG_KEYS
-    assert (config["format_version"], config["library"], config["base"]) == (1, "ovss_personal", "fake")
+    assert (config["format_version"], config["library"], config["base"]) == (2, "ovss_personal", "fake")
     assert (config["num_proposals"], config["dim"], config["alpha"]) == (4, 3, 0.3)
     assert config["shots"][1]["outlier"] is True and config["words"] == ["tree", "grass"]
-    assert str(folder.parent) not in text
     card = (folder / "README.md").read_text("utf-8")
     assert "# my mug ☕" in card and "| 1 | 0.90 | 0.70 |" in card
+
+
+def test_no_path_or_file_name_is_saved(concept: Concept, folder: Path, tmp_path: Path) -> None:
+    named = ("holiday/Anna and me.jpg", str(tmp_path / "2.png"))
+    shots = tuple(replace(shot, name=name) for shot, name in zip(concept.report.shots, named, strict=True))
+    saved = replace(concept, report=replace(concept.report, shots=shots)).save_pretrained(tmp_path / "named")
+    for path in saved.iterdir():
+        assert path.read_bytes() == (folder / path.name).read_bytes()
+    config = json.loads((saved / "adapter_config.json").read_text("utf-8"))
+    assert [(shot["index"], shot["sha256"]) for shot in config["shots"]] == [(1, "a" * 64), (2, "b" * 64)]
+    assert not any("name" in shot for shot in config["shots"])
+
+
+def test_a_concept_of_the_first_format_is_read_without_its_file_names(concept: Concept, folder: Path) -> None:
+    def first_format(config: dict[str, Any]) -> None:
+        config["format_version"] = 1
+        del config["competitors_sha256"]
+        for number, shot in enumerate(config["shots"]):
+            shot["name"] = f"images/{number}.jpg"
+            del shot["index"]
+
+    edit_config(folder, first_format)
+    again = Concept.from_pretrained(folder)
+    assert replace(again, head=concept.head) == concept
+
+
+def test_the_competitors_are_told_of_where_they_are_known(concept: Concept, tmp_path: Path) -> None:
+    folder = replace(concept, competitors_sha256="c" * 64).save_pretrained(tmp_path / "new")
+    assert Concept.from_pretrained(folder).competitors_sha256 == "c" * 64
 
 
 def test_saving_refuses_what_is_not_its_own(concept: Concept, folder: Path, tmp_path: Path) -> None:
@@ -166,7 +194,7 @@ def test_half_precision_tensors_are_read_as_floats(folder: Path) -> None:
 
 
 CONFIGS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
-    "a newer format": (lambda c: c.update(format_version=2), "'format_version' is 2.*up to 1"),
+    "a newer format": (lambda c: c.update(format_version=3), "'format_version' is 3.*up to 2"),
     "no format": (lambda c: c.pop("format_version"), "'format_version' is None"),
     "another library": (lambda c: c.update(library="peft"), "'library' is not 'ovss_personal'"),
     "another N": (lambda c: c.update(num_proposals=100), r"'embedding_weights' is \(4,\).*\(100,\)"),
@@ -180,7 +208,8 @@ CONFIGS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "alpha NaN": (lambda c: c.update(alpha=float("nan")), "'alpha' is nan"),
     "a fit that is a list": (lambda c: c.update(fit=[]), "'fit' is no JSON object"),
     "a bad setting": (lambda c: c["fit"].update(iterations=0), "iterations must be 1 or more"),
-    "a shot without a name": (lambda c: c["shots"][0].pop("name"), "'name'"),
+    "a shot without a sha256": (lambda c: c["shots"][0].pop("sha256"), "'sha256'"),
+    "competitors that are no sha256": (lambda c: c.update(competitors_sha256="C" * 64), "'competitors_sha256' is 'CCC"),
     "a shot that is text": (lambda c: c.update(shots=["1.jpg"]), "'shots' is no JSON object"),
     "an IoU that is text": (lambda c: c["shots"][0].update(iou="high"), "could not convert"),
     "losses that are text": (lambda c: c.update(losses="low"), "adapter_config.json"),

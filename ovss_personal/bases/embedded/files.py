@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ovss_personal.errors import WeightsError
+from ovss_personal.store.tensors import read_header, read_tensors
 
 WEIGHTS = Path(__file__).parent / "weights"
 REINSTALL = "run: pip install --force-reinstall ovss-personal"
@@ -22,25 +23,13 @@ def load(path: Path) -> dict[str, Tensor]:
     Raises:
         WeightsError: the file is missing or not whole.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        tensors: dict[str, Tensor] = load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise _unreadable(path, error) from error
+    tensors = read_tensors(path, hint=REINSTALL)
     return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
 
 
 def header(path: Path) -> dict[str, str]:
     """The metadata of a safetensors file; its tensors are not read. Raises WeightsError as `load` does."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, "pt") as file:
-            return file.metadata() or {}
-    except (OSError, SafetensorError) as error:
-        raise _unreadable(path, error) from error
+    return read_header(path, hint=REINSTALL)
 
 
 def fill(network: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
@@ -69,11 +58,9 @@ def sha256(path: Path) -> str:
 
 def verify(folder: Path = WEIGHTS) -> None:
     """Raises WeightsError if a file's tensors are not those that its header was written for."""
-    from safetensors.torch import load_file
-
     for path in sorted(folder.glob("*.safetensors")):
         recorded = header(path).get(_SHA256)
-        if recorded and recorded != _digest(load_file(path)):
+        if recorded and recorded != _digest(read_tensors(path, hint=REINSTALL)):
             raise WeightsError("was altered: its sha256 is not the one it was written with.", path=path, hint=REINSTALL)
 
 
@@ -83,7 +70,3 @@ def _digest(tensors: Mapping[str, Tensor]) -> str:
         whole.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
         whole.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
     return whole.hexdigest()
-
-
-def _unreadable(path: Path, error: Exception) -> WeightsError:
-    return WeightsError(f"cannot be read ({error}).", path=path, hint=REINSTALL)

@@ -23,6 +23,7 @@ from ovss_personal.bases.published import CLIP, STABLE_DIFFUSION, WEIGHTS, Weigh
 from ovss_personal.bases.weights import load_weights
 from ovss_personal.errors import WeightsError
 from ovss_personal.io.files import sha256_file
+from ovss_personal.store.tensors import read_tensors
 
 DIFFUSION = ("sd-v1-3.safetensors", "sd-v1-3.ckpt")
 FOLDERS = {"unet": "diffusion_pytorch_model", "vae": "diffusion_pytorch_model", "text_encoder": "model"}
@@ -77,16 +78,16 @@ def read_checkpoints(folder: Path, labels: bool, context: int) -> Checkpoints:
     single = next((folder / name for name in DIFFUSION if (folder / name).is_file()), None)
     if single is not None:
         files = [single]
-        unet, vae, text = from_ldm(read_tensors(single))
+        unet, vae, text = from_ldm(read_any(single))
     else:
         files = [_part(folder, part, stem) for part, stem in FOLDERS.items()]
-        unet, vae, text = (read_tensors(file) for file in files)
+        unet, vae, text = (read_any(file) for file in files)
         vae, text = vae_tensors(vae), text_tensors(text)
     _check_version(unet, context, files[0])
     digests = [sha256_file(file) for file in (*files, *own_files)]
     _check_beginning(odise, own_files[0], digests[-2])
     return Checkpoints(
-        trained=trained_tensors(read_tensors(own_files[0]), labels, own_files[0]),
+        trained=trained_tensors(read_any(own_files[0]), labels, own_files[0]),
         clip=_clip_tensors(own_files[1], digests[-1] == clip.sha256),
         unet=unet,
         vae=vae,
@@ -100,17 +101,9 @@ def odise_name(labels: bool) -> str:
     return "odise_label" if labels else "odise_caption"
 
 
-def read_tensors(path: Path) -> State:
+def read_any(path: Path) -> State:
     """The contents of a safetensors file or of a pickle of tensors. Raises WeightsError; runs no code of the file."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    if path.suffix != ".safetensors":
-        return read_checkpoint(path)
-    try:
-        return load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise WeightsError(f"cannot be read ({error}).", path=path, hint="download it again.") from error
+    return read_tensors(path, hint="download it again.") if path.suffix == ".safetensors" else read_checkpoint(path)
 
 
 def trained_tensors(state: State, labels: bool, path: Path) -> State:

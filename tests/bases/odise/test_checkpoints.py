@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ovss_personal.bases.odise import checkpoints as module
 from ovss_personal.bases.odise.base import OdiseLabel, OdiseTiny
-from ovss_personal.bases.odise.checkpoints import read_checkpoints, read_tensors, trained_tensors
+from ovss_personal.bases.odise.checkpoints import read_any, read_checkpoints, trained_tensors
 from ovss_personal.bases.odise.network import load_strictly
 from ovss_personal.bases.odise.sizes import TINY
 from ovss_personal.bases.published import WEIGHTS
@@ -183,7 +183,7 @@ def test_a_broken_file(tmp_path: Path, name: str) -> None:
     torch.save({"a": torch.ones(1000)}, tmp_path / "whole")
     (tmp_path / name).write_bytes(b"" if "empty" in name else (tmp_path / "whole").read_bytes()[:900])
     with pytest.raises(WeightsError, match=r"cannot be read|is cut off") as caught:
-        read_tensors(tmp_path / name)
+        read_any(tmp_path / name)
     assert "\n" not in caught.value.message
 
 
@@ -197,7 +197,7 @@ def test_a_pickle_with_code_in_it_does_not_run(tmp_path: Path, capsys: pytest.Ca
     (tmp_path / "old.ckpt").write_bytes(pickle.dumps({"model": Hostile()}, protocol=2))
     for name in ("new.ckpt", "old.ckpt"):
         with pytest.raises(WeightsError):
-            read_tensors(tmp_path / name)
+            read_any(tmp_path / name)
     assert capsys.readouterr().out == ""
 
 
