@@ -714,6 +714,7 @@ VERBS = [
     ["weights", "list"],
     ["weights", "pull"],
     ["weights", "verify"],
+    ["competitors", "build"],
     ["concepts", "list"],
     ["concepts", "show"],
     ["cache", "info"],
@@ -726,8 +727,8 @@ VERBS = [
 
 
 def test_verbs_that_use_a_base_have_every_option_of_one() -> None:
-    for name in ("segment", "personalize", "evaluate", "web", "demo"):
-        told = " ".join(run(name, "--help").stdout.split())
+    for name in ("segment", "personalize", "evaluate", "web", "demo", "competitors build"):
+        told = " ".join(run(*name.split(), "--help").stdout.split())
         for option in fields(BaseConfig):
             assert f"--{option.name.replace('_', '-')} " in told
             assert option.metadata["help"] in told.replace("- ", "-")

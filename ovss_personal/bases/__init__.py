@@ -131,6 +131,7 @@ def _unknown(name: str) -> UsageError:
 
 
 def _check_device(device: str) -> None:
+    """Raises UsageError for a device that is not on this machine."""
     import torch
 
     there = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
@@ -139,5 +140,6 @@ def _check_device(device: str) -> None:
         wanted = torch.device(device)
     except RuntimeError:
         raise UsageError(f"'{device}' is not a device.", hint=f"devices here: {', '.join(there)}.") from None
-    if wanted.type not in {d.split(":")[0] for d in there} or (wanted.index or 0) >= max(1, len(there) - 1):
+    # Without a number it is the first of its kind.
+    if (wanted.type, wanted.index or 0) not in {(d.type, d.index or 0) for d in map(torch.device, there)}:
         raise UsageError(f"the device '{device}' is not on this machine.", hint=f"devices here: {', '.join(there)}.")

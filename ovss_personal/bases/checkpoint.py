@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ovss_personal.errors import WeightsError
+from ovss_personal.errors import OvssWarning, WeightsError
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
 # What the loader says it would have to import, and what of that PyTorch Lightning's checkpoints hold.
 _ASKED = re.compile(r"GLOBAL (\S+)")
@@ -132,6 +132,34 @@ class _Nothing:
 
     def __setstate__(self, _: object) -> None:
         pass
+
+
+def load_strictly(module: nn.Module, tensors: Mapping[str, Tensor], *, spare: bool = False) -> None:
+    """Put the tensors in the place of the module's own, in the types that those have.
+
+    Args:
+        spare: there may be others, for which it has no place; they are warned of (OvssWarning).
+
+    Raises:
+        ValueError: a tensor is missing, unknown, of another shape or not finite; a clause for each of these.
+    """
+    own = module.state_dict()
+    missing, extra = [name for name in own if name not in tensors], [name for name in tensors if name not in own]
+    wrong = [name for name in own if name in tensors and own[name].shape != tensors[name].shape]
+    clauses = [f"{len(missing)} missing, such as {missing[0]}"] if missing else []
+    if extra and not spare:
+        clauses.append(f"{len(extra)} unknown, such as {extra[0]}")
+    if wrong:
+        found, expected = (tuple(of[wrong[0]].shape) for of in (tensors, own))
+        clauses.append(f"{len(wrong)} of another shape, such as {wrong[0]}, which is shaped {found}, not {expected}")
+    if clauses:
+        raise ValueError("; ".join(clauses))
+    for name in own:
+        if not bool(tensors[name].isfinite().all()):
+            raise ValueError(f"{name} holds a value that is not finite")
+    if extra:
+        warnings.warn(f"{len(extra)} tensors are of no use here, such as '{extra[0]}'.", OvssWarning, stacklevel=2)
+    module.load_state_dict({name: tensors[name].to(own[name].dtype) for name in own}, assign=True)
 
 
 def write_safetensors(path: Path, tensors: Mapping[str, Tensor]) -> str:

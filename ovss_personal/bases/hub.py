@@ -1,8 +1,15 @@
 """A file of the Hugging Face hub or of another server, downloaded so that an interrupted download goes on where it
 stopped.
 
-`hf_hub_download` begins anew in every process, so only the steps that it is made of are used here. All settings of
-huggingface_hub (HF_ENDPOINT, HF_TOKEN, timeouts, proxies) count as they do there.
+Of huggingface_hub, its `http_get` and `http_backoff` are used, which are steps of `hf_hub_download`, and not that
+function itself, for two things that it cannot do (version 1.0 and later; tests/bases/test_weights.py holds us to both):
+
+- It downloads into a file of a random name and removes that file when it fails. A download that was killed or lost its
+  connection for good begins anew, and these are of gigabytes (`test_a_download_goes_on_in_another_run`).
+- It knows files of the hub alone. ODISE's checkpoints are on GitHub, and CLIP's on a server of OpenAI's
+  (`test_a_file_that_is_not_on_the_hub_is_told_resumed_and_recorded`).
+
+All settings of huggingface_hub (HF_ENDPOINT, HF_TOKEN, timeouts, proxies) count as they do there.
 """
 
 from __future__ import annotations

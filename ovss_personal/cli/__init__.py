@@ -6,6 +6,7 @@ from ovss_personal.cli import (
     bases,
     benchmark,
     cache,
+    competitors,
     concepts,
     demo,
     doctor,
@@ -20,8 +21,9 @@ from ovss_personal.cli import (
 from ovss_personal.cli.shell import new_app, run
 
 app = new_app("Teach an open-vocabulary segmenter your own things from one to five photos.")
-_VERBS = (personalize, segment, inspect, demo, benchmark, evaluate, web, pss, bases, weights, concepts, cache, doctor)
-for module in _VERBS:
+_WORK = (personalize, segment, inspect, demo, benchmark, evaluate, web, pss)
+_UPKEEP = (bases, weights, competitors, concepts, cache, doctor)
+for module in (*_WORK, *_UPKEEP):
     module.register(app)
 
 personalize_app = new_app()

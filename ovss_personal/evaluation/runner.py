@@ -92,7 +92,7 @@ def _check_competitors(examiner: Examiner) -> None:
             try:
                 examiner.base.competitors(concept.class_name, method.config.competitors if method.config else "none")
             except UsageError as error:
-                raise UsageError(f"'{method.name}': {error.message}", hint="Leave this method out.") from error
+                raise UsageError(f"'{method.name}': {error.message}", hint=error.hint) from error
 
 
 def _see(examiner: Examiner, missing: list[int], run: Engine[Any, Any], progress: Progress, announce: Announce) -> None:

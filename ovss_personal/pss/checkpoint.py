@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ovss_personal.bases.checkpoint import read_checkpoint
+from ovss_personal.bases.checkpoint import load_strictly, read_checkpoint
 from ovss_personal.errors import WeightsError
 from ovss_personal.pss.network import OFFICIAL, Backbone, NetworkConfig, Segmenter
 from ovss_personal.store.files import atomic_write
@@ -56,7 +56,11 @@ def load_network(path: str | Path, backbone: str | None = None, device: str = "c
         )
     with torch.device("meta"):
         network = Segmenter(replace(config, backbone=found))
-    _load_strictly(network, tensors, path)
+    try:
+        load_strictly(network, tensors)
+    except ValueError as error:
+        backbone = network.config.backbone
+        raise WeightsError(f"the entries are not those of a {backbone} network: {error}.", path=path) from None
     return network.to(device).eval()
 
 
@@ -94,23 +98,3 @@ def _official(path: Path) -> dict[str, Tensor]:
     """The state dict of a `.pth`, without the prefix of its data-parallel wrapper."""
     state = read_checkpoint(path)
     return {name.removeprefix("module."): value for name, value in state.items()}
-
-
-def _load_strictly(network: Segmenter, tensors: Mapping[str, Tensor], path: Path) -> None:
-    expected = network.state_dict()
-    missing, extra = sorted(expected.keys() - tensors.keys()), sorted(tensors.keys() - expected.keys())
-    if missing or extra:
-        told = [
-            f"{len(names)} {what}, such as {names[0]}"
-            for what, names in (("missing", missing), ("unknown", extra))
-            if names
-        ]
-        raise WeightsError(
-            f"the entries are not those of a {network.config.backbone} network: {'; '.join(told)}.", path=path
-        )
-    for name, value in tensors.items():
-        if value.shape != expected[name].shape:
-            raise WeightsError(f"{name} is shaped {tuple(value.shape)}, not {tuple(expected[name].shape)}.", path=path)
-        if value.is_floating_point() and not bool(value.isfinite().all()):
-            raise WeightsError(f"{name} holds a value that is not finite.", path=path)
-    network.load_state_dict(dict(tensors), assign=True)

@@ -85,7 +85,7 @@ class Concept:
         head: the learned tensors.
         config: the settings of the fit.
         report: how the fit went.
-        competitors_sha256: of the hidden competitors it was fitted against, if known.
+        competitors_sha256: of the competitors it was fitted against, if known.
     """
 
     name: str

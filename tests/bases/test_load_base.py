@@ -53,7 +53,14 @@ def test_an_unknown_base_in_a_yaml(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("device", "message"),
-    [("cuda", "'cuda' is not on this machine"), ("cuda:7", "not on this machine"), ("gpu", "'gpu' is not a device")],
+    [
+        ("cpu:1", "'cpu:1' is not on this machine"),
+        ("mps", "not on this machine"),
+        ("meta", "not on this machine"),
+        ("cuda", "'cuda' is not on this machine"),
+        ("cuda:7", "not on this machine"),
+        ("gpu", "'gpu' is not a device"),
+    ],
 )
 def test_a_device_that_is_absent_is_never_replaced(
     colours: None, device: str, message: str, monkeypatch: pytest.MonkeyPatch

@@ -99,10 +99,10 @@ def test_an_experiment_ends_in_its_table_and_the_cache_changes_nothing(
 
 
 def test_a_method_that_a_base_cannot_have_is_refused_before_anything_is_looked_at() -> None:
-    arguments = ("evaluate", "balls/manifest.json", "--base", "odise_tiny", "--shots", "1")
+    Path("banked.yaml").write_text("base: odise_tiny\ncompetitors: bank\n")
+    arguments = ("evaluate", "balls/manifest.json", "--base", "banked.yaml", "--shots", "1")
     outcome = attempt(*arguments, "--methods", "text", "--methods", "full+competitors")
     assert outcome.code == 2 and not Path("cache/proposals").exists()
-    assert outcome.stderr.splitlines() == [
-        "error: 'full+competitors': odise_tiny has no competitors (both).",
-        "hint: Leave this method out.",
-    ]
+    error, hint = outcome.stderr.splitlines()
+    assert error == "error: 'full+competitors': odise_tiny has no bank of competitors ('bank')."
+    assert "competitors build PHOTOS --base odise_tiny" in hint and "choose 'siblings'" in hint

@@ -46,8 +46,8 @@ def picture(name: str, seed: int, place: tuple[int, int, int] | None) -> Item:
 def test_from_a_shot_to_a_table(ball: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Three looks in all: what was seen once is kept."""
     looks = []
-    look = OdiseTiny._propose
-    monkeypatch.setattr(OdiseTiny, "_propose", lambda self, image: looks.append(1) or look(self, image))
+    look = OdiseTiny._look
+    monkeypatch.setattr(OdiseTiny, "_look", lambda self, images, size: looks.extend(images) or look(self, images, size))
     shot, there, empty = picture("1", 1, (48, 48, 26)), picture("2", 2, (40, 56, 22)), picture("3", 3, None)
     Path("album").mkdir()
     for folder in ("images", "masks"):

@@ -11,6 +11,7 @@ from end_to_end.commands import attempt, run
 from fakes.san import TinySan, tiny_spec, tiny_tensors
 from parity.seeded_weights import read_manifest, seeded_state_dict
 
+from ovss_personal.bases import bank, competitors
 from ovss_personal.bases.weights import WEIGHTS
 
 PAPER = "alpha: 0.1\nlearning_rate: 5.0e-4\ncompetitors: none\nnegative: true\nviews: 1\niterations: 20\n"
@@ -40,6 +41,29 @@ def test_a_base_of_weights_in_a_file(album: Path, tmp_path: Path, monkeypatch: p
     torch.save({"model": tensors, "iteration": 60000}, "tiny.pth")
     Path("tiny.yaml").write_text(f"base: fakes.san.TinySan\n{PAPER}")
     personalise_and_segment(album, "tiny.yaml", tmp_path / "tiny.pth")
+
+
+def test_a_concept_that_beats_siblings_and_a_bank_of_ordinary_photos(
+    album: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(bank, "MIN_PHOTOS", 3)
+    monkeypatch.setattr(competitors, "sibling_names", lambda name, count: ("orange", "lemon"))
+    monkeypatch.setitem(WEIGHTS, TinySan.name, tiny_spec(tmp_path, tiny_tensors()))
+    torch.save({"model": tiny_tensors()}, "tiny.pth")
+    Path("tiny.yaml").write_text(f"base: fakes.san.TinySan\nweights: {tmp_path}/tiny.pth\n{PAPER}")
+    learn = ("personalize", "--concept", "my ball", "--class-name", "ball", "--images", str(album / "ball"))
+    learn = (*learn, "--base", "tiny.yaml", "--out", "ball", "--competitors", "both")
+    refused = attempt(*learn)
+    assert refused.code == 2 and "competitors build PHOTOS --base tiny_san" in refused.stderr
+    made = ("competitors", "build", str(album / "photos"), "--base", "tiny.yaml", "--out", "bank.safetensors")
+    assert "saved to bank.safetensors" in run(*made).stdout
+    learned = run(*learn, "--bank", "bank.safetensors").stdout
+    following = learned.splitlines()[-1].removeprefix("next: ovss-personal ").replace("PHOTO", str(album / "photos"))
+    assert following.endswith("--base tiny.yaml --bank bank.safetensors")
+    assert "3 of 3 photos done" in run(*following.split()).stdout
+    without = attempt(*following.removesuffix(" --bank bank.safetensors").replace("--out out", "--out b").split())
+    assert without.code == 4, "its competitors would be others"
 
 
 @pytest.mark.slow

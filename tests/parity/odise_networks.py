@@ -11,11 +11,12 @@ import torch
 from parity.odise_weights import normal, weight
 from torch import Tensor, nn
 
+from ovss_personal.bases.checkpoint import load_strictly
 from ovss_personal.bases.odise.clip import FrozenClip, build_clip
 from ovss_personal.bases.odise.diffusion import build_text_encoder, build_unet, build_vae, empty_caption
 from ovss_personal.bases.odise.extractor import Extractor
 from ovss_personal.bases.odise.ldm_names import from_ldm
-from ovss_personal.bases.odise.network import Network, Trained, load_strictly
+from ovss_personal.bases.odise.network import Network, Trained
 from ovss_personal.bases.odise.sizes import FULL, TINY, Size
 
 HERE = Path(__file__).parent

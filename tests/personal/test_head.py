@@ -107,7 +107,7 @@ def test_rest_is_the_logsumexp_of_all_competitors_and_the_void_row() -> None:
     assert competing_logits(embeddings, rows, void).item() == pytest.approx(log(5))
 
 
-def test_odds_against_hidden_competitors() -> None:
+def test_odds_against_competitors() -> None:
     # Personal word (1, 0) at scale ln 3: the proposal (1, 0) has logit ln 3, (0, 1) has 0.
     # Competitors (0, 1) and (-1, 0): e^0 + e^-ln3 = 4/3 for the first, e^ln3 + e^0 = 4 for the second.
     # p = 3 / (3 + 4/3) = 9/13, and 1 / (1 + 4) = 1/5.

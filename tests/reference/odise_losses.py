@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from reference.points import sample
+
 POINTS = 12544  # at which masks are compared
 CLASS, BCE, DICE = 2.0, 5.0, 5.0  # weights of the terms, in the matching and in the sum
 NOTHING = 0.1  # weight of a query without a target
@@ -21,12 +23,6 @@ class Match:
     targets: Tensor
 
 
-def at_points(masks: Tensor, points: Tensor) -> Tensor:
-    """Shape: (N, h, w), points (1 or N, P, 2) as (x, y) in [0, 1] -> (N, P), bilinear."""
-    grid = 2 * points.expand(len(masks), -1, -1)[:, :, None] - 1
-    return F.grid_sample(masks[:, None], grid, align_corners=False)[:, 0, :, 0]
-
-
 @torch.no_grad()
 def match(
     logits: Tensor, masks: Tensor, classes: Tensor, targets: Tensor, generator: torch.Generator | None = None
@@ -38,7 +34,7 @@ def match(
     from scipy.optimize import linear_sum_assignment
 
     points = torch.rand(1, POINTS, 2, generator=generator, device=masks.device)
-    found, truth = at_points(masks, points), at_points(targets, points)
+    found, truth = sample(masks, points), sample(targets, points)
     positive = F.softplus(-found) @ truth.T
     negative = F.softplus(found) @ (1 - truth).T
     p = found.sigmoid()
@@ -70,7 +66,7 @@ def mask_losses(
     """
     chosen = masks[matched.queries]
     points = uncertain_points(chosen, generator)
-    found, truth = at_points(chosen, points), at_points(targets[matched.targets], points)
+    found, truth = sample(chosen, points), sample(targets[matched.targets], points)
     count = max(len(targets), 1)
     bce = F.binary_cross_entropy_with_logits(found, truth, reduction="none").mean(1).sum() / count
     p = found.sigmoid()
@@ -83,7 +79,7 @@ def uncertain_points(masks: Tensor, generator: torch.Generator | None = None) ->
     """(T, 12544, 2): of three times as many random points, those nearest to a mask's edge; a quarter is any."""
     kept = POINTS * 3 // 4
     points = torch.rand(len(masks), 3 * POINTS, 2, generator=generator, device=masks.device)
-    nearest = at_points(masks, points).abs().topk(kept, dim=1, largest=False).indices
+    nearest = sample(masks, points).abs().topk(kept, dim=1, largest=False).indices
     edge = points.gather(1, nearest[:, :, None].expand(-1, -1, 2))
     anywhere = torch.rand(len(masks), POINTS - kept, 2, generator=generator, device=masks.device)
     return torch.cat((edge, anywhere), 1)

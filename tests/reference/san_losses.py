@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from reference.points import sample
+
 POINTS = 112 * 112
 CANDIDATES = 3 * POINTS
 UNCERTAIN = POINTS * 3 // 4  # of the points, where the network knows least; the rest is uniform
@@ -126,9 +128,3 @@ def point_losses(x: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
     dice = 1 - (2 * (s * t).sum(1) + 1) / (s.sum(1) + t.sum(1) + 1)
     count = max(1, len(x))
     return F.binary_cross_entropy_with_logits(x, t, reduction="none").mean(1).sum() / count, dice.sum() / count
-
-
-def sample(maps: Tensor, points: Tensor) -> Tensor:
-    """Maps (M, h, w) at points (M, P, 2) of (x, y) in [0, 1] -> (M, P); bilinear, zero outside."""
-    grid = 2 * points[:, :, None] - 1  # (M, P, 1, 2)
-    return F.grid_sample(maps[:, None], grid, mode="bilinear", padding_mode="zeros", align_corners=False)[:, 0, :, 0]

@@ -207,7 +207,7 @@ CONFIGS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "alpha out of range": (lambda c: c.update(alpha=2), "'alpha' is 2.0"),
     "alpha NaN": (lambda c: c.update(alpha=float("nan")), "'alpha' is nan"),
     "a fit that is a list": (lambda c: c.update(fit=[]), "'fit' is no JSON object"),
-    "a bad setting": (lambda c: c["fit"].update(iterations=0), "iterations must be 1 or more"),
+    "a bad setting": (lambda c: c["fit"].update(iterations=0), "iterations must be from 1 to 100000"),
     "a shot without a sha256": (lambda c: c["shots"][0].pop("sha256"), "'sha256'"),
     "competitors that are no sha256": (lambda c: c.update(competitors_sha256="C" * 64), "'competitors_sha256' is 'CCC"),
     "a shot that is text": (lambda c: c.update(shots=["1.jpg"]), "'shots' is no JSON object"),

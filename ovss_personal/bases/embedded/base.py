@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from ovss_personal.bases.bank import load_bank
 from ovss_personal.bases.embedded.decoder import GRID, MaskDecoder, grid_points
 from ovss_personal.bases.embedded.encoder import Encoder, normalise
 from ovss_personal.bases.embedded.files import REINSTALL, WEIGHTS, load, sha256
@@ -111,7 +112,9 @@ class EmbeddedBase:
             paper_threshold=0.4,
         )
         self.dim = self.space.dim
-        self.fingerprint = fingerprint(folder, self.config.tiles)
+        own = fingerprint(folder, self.config.tiles)
+        bank, self.fingerprint = load_bank(self.config, self.name, own, self.dim)
+        self.bank = self.bank if bank is None else bank
 
     def encode(self, words: Sequence[str]) -> Tensor:
         return self.space.padded(self.words.encode(words).to(self.device))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -14,6 +15,10 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
+from ovss_personal.bases.bank import load_bank
+from ovss_personal.bases.batches import batches
+from ovss_personal.bases.checkpoint import load_strictly
+from ovss_personal.bases.competitors import competitors_of
 from ovss_personal.bases.odise.checkpoints import OWN_WORDS, Checkpoints, published_checkpoints, read_checkpoints
 from ovss_personal.bases.odise.clip import FrozenClip, build_clip
 from ovss_personal.bases.odise.clip_branch import visible_patches
@@ -24,17 +29,18 @@ from ovss_personal.bases.odise.ensemble import CAPTION, LABEL, ensemble
 from ovss_personal.bases.odise.extractor import Extractor
 from ovss_personal.bases.odise.heads import CategoryHead, cosine_logits
 from ovss_personal.bases.odise.joint import JointSpace
-from ovss_personal.bases.odise.network import Network, Seen, Trained, load_strictly, pad, padded_size, resized_size
+from ovss_personal.bases.odise.network import Network, Seen, Trained, pad, padded_size, resized_size
 from ovss_personal.bases.odise.pixel_decoder import WIDTH
 from ovss_personal.bases.odise.seeded import seeded_like
 from ovss_personal.bases.odise.sizes import FULL, TINY, Size
 from ovss_personal.bases.odise.vocabulary import plain, seen_words
 from ovss_personal.config import BaseConfig, Competitors, FitConfig
-from ovss_personal.errors import UsageError, WeightsError
+from ovss_personal.errors import WeightsError
 from ovss_personal.store.words import WordCache
 from ovss_personal.structures import BaseTraits, Canvas, Proposals, RGBImage
 
 PHOTO = "a photo of a {}."
+BATCH = 4  # images of one size that pass together on an accelerator
 FEATURE_STRIDE = 32  # of the grid of eq. 6
 VisualFeatures = Literal["both", "diffusion", "clip"]
 
@@ -43,11 +49,16 @@ class OdiseLabel:
     """The model trained on COCO's panoptic labels (`Base` protocol).
 
     Of the settings, `weights` names a folder that `checkpoints` describes, `dtype` is the precision of the frozen
-    networks, `low_memory` counts on a device other than the CPU, and `tiles` has no effect. Threads take turns.
+    networks, `low_memory` counts on a device other than the CPU, and `tiles` has no effect. All tensors that it
+    returns are on its device. Threads take turns.
 
     Embeddings and words live in the joint space of `joint`: 256 trained numbers beside 768 of mask-pooled CLIP. A
     personal word is one of them, so it takes part in both halves of the ensemble, as a word that training has not
     seen; through the trained half it also takes part in whether a proposal is anything at all.
+
+    Against competitors a concept has the joint logit scale and must be likelier than all of them together (the
+    default `threshold` 0.5), for the reason that `SanBase` gives: the joint space is for the most part CLIP's. That
+    is reasoned, not measured.
 
     Attributes:
         visual: which half of the joint space the visual embedding of eq. 6 fills: Stable Diffusion's features on
@@ -75,6 +86,7 @@ class OdiseLabel:
         self.seen = seen_words(own_words)
         network, weights_sha256 = self._load(folder)
         low_memory = self.config.low_memory and self.device.type != "cpu"
+        self.batch = 1 if low_memory or self.device.type == "cpu" else BATCH
         self.network = network.to(self.device, getattr(torch, self.config.dtype), low_memory)
         self.dim = WIDTH + self.size.clip_dim
         self.space = JointSpace(
@@ -83,14 +95,15 @@ class OdiseLabel:
             shares=LABEL if self.labels else CAPTION,
         )
         head = self.network.trained.head
-        self.null = head.null().cpu() if isinstance(head, CategoryHead) else None
+        self.null = head.null() if isinstance(head, CategoryHead) else None
         self.traits = BaseTraits(logit_scale=self.space.scale, void=self._void(), positives="bipartite")
         settings = (weights_sha256, self.size, self.space, self.visual, FEATURE_STRIDE, self.config.dtype)
         lines = (*map(str, settings), *sorted(self.seen))
-        self.fingerprint = hashlib.sha256("\n".join(lines).encode()).hexdigest()
-        self._word_cache = WordCache(self.fingerprint)
+        own = hashlib.sha256("\n".join(lines).encode()).hexdigest()
+        bank, self.fingerprint = load_bank(self.config, self.name, own, self.dim)
+        self.bank = None if bank is None else bank.to(self.device)
+        self._word_cache = WordCache(own)
         self._rows = self._word_cache.load()
-        self._seen_rows: set[bytes] = set()
         self._turn = threading.Lock()
 
     def _load(self, folder: Path | None) -> tuple[Network, str]:
@@ -107,16 +120,23 @@ class OdiseLabel:
     @torch.no_grad()
     def _void(self) -> Tensor | None:
         """(1, D): the null embedding, and CLIP's of no words, which it once started as."""
-        return None if self.null is None else self.space.join(self.null, self.network.clip.text([""]).cpu())
+        return None if self.null is None else self.space.join(self.null, self.network.clip.text([""]))
 
     @torch.no_grad()
     def encode(self, words: Sequence[str]) -> Tensor:
-        fresh = {word: self._row(word) for word in dict.fromkeys(words) if word not in self._rows}
+        """What data sets append to a word that training has seen, as in `sky-other`, is not read."""
+        names = [plain(word) if plain(word) in self.seen else word for word in words]
+        fresh = {name: self._row(name) for name in dict.fromkeys(names) if name not in self._rows}
         if fresh:
             self._rows.update(fresh)
             self._word_cache.add(fresh)
-        self._seen_rows.update(_bytes(self._rows[word]) for word in words if plain(word) in self.seen)
-        return torch.stack([self._rows[word] for word in words]) if words else torch.zeros(0, self.dim)
+        rows = torch.stack([self._rows[name] for name in names]) if names else torch.zeros(0, self.dim)
+        return rows.to(self.device)
+
+    @cached_property
+    def _seen_rows(self) -> frozenset[bytes]:
+        """The vectors of the words that training has seen: by them `word_scores` knows those words, and no others."""
+        return frozenset(map(_bytes, self.encode(sorted(self.seen))))
 
     def _row(self, word: str) -> Tensor:
         """(D,) of one word; in a batch of several its last bits would depend on the others."""
@@ -125,30 +145,48 @@ class OdiseLabel:
         return self.space.join(self.network.trained.head.embed(text[-1:]), text[:1])[0].cpu()
 
     def competitors(self, class_name: str, kind: Competitors) -> Tensor:
-        if kind != "none":
-            raise UsageError(f"{self.name} has no competitors ({kind}).", hint="set 'competitors' to none.")
-        return torch.zeros(0, self.dim)
+        return competitors_of(self.name, self.encode, self.bank, class_name, kind)
 
     @torch.no_grad()
     def propose(self, images: Sequence[RGBImage]) -> list[Proposals]:
-        with self._turn:
-            return [self._propose(image) for image in images]
+        """Masks at stride 4 of the resized image, and `features` at stride 32.
 
-    def _propose(self, image: RGBImage) -> Proposals:
-        height, width = resized_size(image.shape[0], image.shape[1], self.size.short_edge, self.size.long_edge)
-        resized = Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR)
-        pixels = torch.from_numpy(np.array(resized)).to(self.device).permute(2, 0, 1)[None] / 255
-        canvas = Canvas(image.shape[:2], (height, width), padded_size(height, width))
+        Only images of one size pass together, and on the CPU, where batches gain nothing, each by itself: to the same
+        last bits as it would alone.
+        """
+        sizes = [self._resized(image) for image in images]
+        found: dict[int, Proposals] = {}
+        with self._turn:
+            for batch in batches(sizes, self.batch):
+                found.update(zip(batch, self._look([images[i] for i in batch], sizes[batch[0]]), strict=True))
+        return [found[i] for i in range(len(images))]
+
+    def _resized(self, image: RGBImage) -> tuple[int, int]:
+        return resized_size(image.shape[0], image.shape[1], self.size.short_edge, self.size.long_edge)
+
+    def _look(self, images: Sequence[RGBImage], resized: tuple[int, int]) -> list[Proposals]:
+        """What is seen in images that are all brought to one size."""
+        height, width = resized
+        pictures = [Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR) for image in images]
+        pixels = (
+            torch.from_numpy(np.stack([np.array(picture) for picture in pictures])).to(self.device).permute(0, 3, 1, 2)
+            / 255
+        )
         seen = self.network(pad(pixels))
         visible = visible_patches(seen.masks, self.network.clip.side)
-        each_patch = torch.eye(visible.shape[2], dtype=torch.bool, device=self.device)[None]
+        each_patch = torch.eye(visible.shape[2], dtype=torch.bool, device=self.device).expand(len(images), -1, -1)
         # CLIP sees the image without its padding and the masks with it, as it did when ODISE was published.
-        probes = self.network.probe(pixels, torch.cat((visible, each_patch), 1))[0]
-        embeddings = self.space.join(seen.embeddings[0], probes[:QUERIES])
+        probes = self.network.probe(pixels, torch.cat((visible, each_patch), 1))
+        embeddings = self.space.join(seen.embeddings, probes[:, :QUERIES])
         classes = self.network.trained.sem_seg_head.predictor.class_embed
-        extras = {} if classes is None else {"object": classes(seen.queries[0]).softmax(1)[:, 0].cpu()}
-        features = self._features(seen, probes[QUERIES:], canvas)
-        return Proposals(seen.masks[0].cpu(), embeddings.cpu(), features.cpu(), canvas, extras)
+        objects = None if classes is None else classes(seen.queries).softmax(2)[..., 0]
+        proposals = []
+        for i, image in enumerate(images):
+            canvas = Canvas(image.shape[:2], resized, padded_size(height, width))
+            extras = {} if objects is None else {"object": objects[i]}
+            features = self._features(seen.one(i), probes[i, QUERIES:], canvas)
+            proposals.append(Proposals(seen.masks[i], embeddings[i], features, canvas, extras))
+        return proposals
 
     def _features(self, seen: Seen, patches: Tensor, canvas: Canvas) -> Tensor:
         size = (canvas.padded[0] // FEATURE_STRIDE, canvas.padded[1] // FEATURE_STRIDE)
@@ -164,7 +202,7 @@ class OdiseLabel:
     def word_scores(self, proposals: Proposals, text: Tensor) -> Tensor:
         """The geometric ensemble of both halves, times the probability of being an object."""
         trained, clip = self.space.logits(proposals.embeddings, text)
-        seen = torch.tensor([_bytes(row) in self._seen_rows for row in text], dtype=torch.bool)
+        seen = torch.tensor([_bytes(row) in self._seen_rows for row in text], dtype=torch.bool, device=text.device)
         scores = ensemble(trained, clip, seen, self.space.shares).softmax(1)
         return self._objectness(proposals, trained)[:, None] * scores
 
@@ -206,7 +244,7 @@ def assemble(size: Size, labels: bool, files: Checkpoints | None) -> Network:
     def filled(name: str, module: nn.Module) -> nn.Module:
         tensors = seeded_like(module.state_dict(), f"{name}.") if files is None else getattr(files, name)
         try:
-            load_strictly(module, tensors)
+            load_strictly(module, tensors, spare=True)
         except ValueError as error:
             raise ValueError(f"of the {name}, {error}") from None
         return module
@@ -221,4 +259,4 @@ def assemble(size: Size, labels: bool, files: Checkpoints | None) -> Network:
 
 
 def _bytes(row: Tensor) -> bytes:
-    return row.numpy().tobytes()
+    return row.detach().cpu().numpy().tobytes()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -20,7 +19,6 @@ from ovss_personal.bases.odise.heads import CategoryHead, WordHead
 from ovss_personal.bases.odise.pixel_decoder import PixelDecoder
 from ovss_personal.bases.odise.pyramid import Bottleneck, sliding_pyramid, window_pyramid
 from ovss_personal.bases.odise.sizes import Size
-from ovss_personal.errors import OvssWarning
 
 CPU = torch.device("cpu")
 WINDOW_BYTES = 3 * 2**29  # that a window of 512 pixels may take on its way, in float32
@@ -79,6 +77,10 @@ class Seen:
     mask_features: Tensor
     embeddings: Tensor
 
+    def one(self, index: int) -> Seen:
+        """What it makes of one of them, B being 1."""
+        return Seen(*(x[index : index + 1] for x in (self.masks, self.queries, self.mask_features, self.embeddings)))
+
 
 @dataclass(frozen=True)
 class Network:
@@ -121,7 +123,8 @@ class Network:
     def __call__(self, images: Tensor) -> Seen:
         """Shape: images (B, 3, H, W) in [0, 1], H and W multiples of 64."""
         mask_head = self.trained.sem_seg_head
-        pyramid = sliding_pyramid(images, self.look, None if self.low_memory else self.at_once())
+        places = None if self.low_memory else max(1, self.at_once() // len(images))
+        pyramid = sliding_pyramid(images, self.look, places)
         memory, features = mask_head.pixel_decoder(pyramid)
         queries, masks = mask_head.predictor(memory, features)
         return Seen(masks, queries, features, mask_head.predictor.embed(queries, masks, features))
@@ -212,20 +215,3 @@ def pad(images: Tensor) -> Tensor:
     """(..., H, W) -> zeros at the right and bottom up to multiples of 64."""
     height, width = padded_size(images.shape[-2], images.shape[-1])
     return F.pad(images, (0, width - images.shape[-1], 0, height - images.shape[-2]))
-
-
-def load_strictly(module: nn.Module, tensors: dict[str, Tensor]) -> None:
-    """Put the tensors in the place of the module's own, as float32; any that it has no place for are warned of.
-
-    Raises:
-        ValueError: a tensor is missing or of another shape.
-    """
-    own = module.state_dict()
-    missing = [name for name in own if name not in tensors]
-    wrong = [name for name in own if name in tensors and own[name].shape != tensors[name].shape]
-    extra = [name for name in tensors if name not in own]
-    if missing or wrong:
-        raise ValueError(f"{len(missing)} missing, {len(wrong)} of another shape, the first '{(missing + wrong)[0]}'")
-    if extra:
-        warnings.warn(f"{len(extra)} tensors are of no use here, such as '{extra[0]}'.", OvssWarning, stacklevel=2)
-    module.load_state_dict({name: tensors[name].float() for name in own}, assign=True)

@@ -42,7 +42,7 @@ class PhraseEncoder:
 
     def pseudo_word(self, vector: Tensor) -> Tensor:
         """(D,) unit norm -> (width,) embedding of the token that stands for it; searched for once a vector."""
-        key = vector.numpy().tobytes()
+        key = vector.cpu().numpy().tobytes()
         if key not in self._known:
             table = self.words.tower.get_parameter("token_embedding.weight")
             vector = vector.clone().to(table)  # a base may encode in inference mode, whose tensors autograd refuses

@@ -14,10 +14,12 @@ import torch.nn.functional as F
 from PIL import Image
 
 from ovss_personal import personalize, segment
+from ovss_personal.bases import competitors
+from ovss_personal.bases.checkpoint import load_strictly
 from ovss_personal.bases.odise.base import PHOTO, OdiseCaption, OdiseLabel, OdiseTiny
 from ovss_personal.bases.odise.ensemble import CAPTION, LABEL, ensemble, final_logits
 from ovss_personal.bases.odise.heads import cosine_logits
-from ovss_personal.bases.odise.network import Network, Seen, Trained, load_strictly
+from ovss_personal.bases.odise.network import Network, Seen, Trained
 from ovss_personal.bases.odise.seeded import seeded_like
 from ovss_personal.bases.odise.sizes import TINY
 from ovss_personal.benchmarks.manifest import ConceptSet, Item, Manifest
@@ -66,10 +68,8 @@ def test_words_are_of_unit_norm_in_the_order_given_and_the_same_in_any_company(
 def test_a_word_is_encoded_once_ever(odise: OdiseTiny, monkeypatch: pytest.MonkeyPatch) -> None:
     text = odise.encode(["bird", "unheard of"])
     monkeypatch.setattr(odise, "_rows", odise._word_cache.load())  # as in another process
-    monkeypatch.setattr(odise, "_seen_rows", set())
     monkeypatch.setattr(odise, "_row", lambda word: pytest.fail("encoded again"))
     assert torch.equal(odise.encode(["bird", "unheard of"]), text)
-    assert len(odise._seen_rows) == 1, "that training has seen a word is known of a kept one as well"
 
 
 def test_a_sentence_beyond_clip_s_tokens_is_refused(odise: OdiseTiny) -> None:
@@ -82,8 +82,9 @@ def test_word_scores_are_odise_s_own(odise: OdiseTiny, looked: Proposals) -> Non
     trained, clip = looked.embeddings.tensor_split([256], 1)
     head = odise.network.trained.category_head
     with torch.no_grad():
-        bare = head.embed(odise.network.clip.text(WORDS))
-        photos = F.normalize(odise.network.clip.text([PHOTO.format(word) for word in WORDS]), dim=1)
+        names = [word.removesuffix("-other") for word in WORDS]
+        bare = head.embed(odise.network.clip.text(names))
+        photos = F.normalize(odise.network.clip.text([PHOTO.format(name) for name in names]), dim=1)
         logits = cosine_logits(trained, torch.cat((bare, head.null())), odise.space.trained_scale)
         from_clip = cosine_logits(clip, photos, odise.network.clip.logit_scale)
     seen = torch.tensor([True, False, True, False])
@@ -99,6 +100,18 @@ def test_a_personal_word_is_unseen_even_of_a_seen_class(odise: OdiseTiny, looked
     scores = odise.word_scores(looked, text)
     expected = ensemble(trained, clip, torch.tensor([False, True, False]), LABEL).softmax(1)
     assert torch.allclose(scores / scores.sum(1, keepdim=True), expected, atol=1e-5)
+
+
+def test_scores_depend_on_no_word_that_was_encoded_before(
+    odise: OdiseTiny, looked: Proposals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Vectors from elsewhere, such as a file, are read as they would be in the process that made them."""
+    text = odise.encode(["bird", "my mug", "sky-other-merged"])
+    scores = odise.word_scores(looked, text)
+    monkeypatch.setattr(odise, "_rows", {})
+    monkeypatch.delitem(vars(odise), "_seen_rows")
+    assert torch.equal(odise.word_scores(looked, text.clone()), scores)
+    assert torch.equal(odise.encode(["sky"])[0], text[2]), "what data sets append to a word is not read"
 
 
 def test_the_void_stands_in_the_joint_space(odise: OdiseTiny) -> None:
@@ -131,10 +144,39 @@ def test_the_caption_model_says_itself_whether_a_proposal_is_anything(
     assert torch.allclose(scores.sum(1), torch.cat((objects, torch.ones(1))), atol=1e-5)
 
 
-def test_there_are_no_hidden_competitors(odise: OdiseTiny) -> None:
+def test_competitors(odise: OdiseTiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(competitors, "sibling_names", lambda name, count: ("cup", "teapot", "bird"))
     assert odise.competitors("mug", "none").shape == (0, odise.dim)
-    with pytest.raises(UsageError, match="no competitors"):
+    rows = odise.competitors("mug", "siblings")
+    assert 0 < len(rows) <= 3 and rows.shape[1] == odise.dim
+    with pytest.raises(UsageError, match=r"odise_tiny has no bank of competitors \('both'\)") as caught:
         odise.competitors("mug", "both")
+    assert "competitors build PHOTOS --base odise_tiny" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+def test_neighbours_change_nothing(
+    odise: OdiseTiny, square: RGBImage, looked: Proposals, batch: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As SAN's: on the CPU each image passes alone, to the same last bits."""
+    passes: list[int] = []
+    call = Network.__call__
+    monkeypatch.setattr(odise, "batch", batch)
+    monkeypatch.setattr(Network, "__call__", lambda self, images: passes.append(len(images)) or call(self, images))
+    wide = np.ascontiguousarray(square[:100])
+    found = odise.propose([square[::-1].copy(), wide, square])
+    assert passes == ([1, 1, 1] if batch == 1 else [2, 1])
+    assert [seen.canvas.original for seen in found] == [(120, 120), (100, 120), (120, 120)]
+    for name in ("masks", "embeddings", "features"):
+        mine, alone = getattr(found[2], name), getattr(looked, name)
+        assert torch.equal(mine, alone) if batch == 1 else torch.allclose(mine, alone, atol=1e-3, rtol=1e-3)
+
+
+def test_words_are_on_the_base_s_device(odise: OdiseTiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The meta device stands in for a GPU."""
+    monkeypatch.setattr(odise, "device", torch.device("meta"))
+    assert odise.encode(["bird"]).is_meta and odise.encode([]).is_meta
+    assert odise.competitors("mug", "none").is_meta
 
 
 def test_personalize_and_segment_look_at_an_image_once(
@@ -158,14 +200,14 @@ def test_threads_take_turns(odise: OdiseTiny, square: RGBImage, monkeypatch: pyt
     """As the hooks of `extractor` belong to the networks, not to a thread."""
     at_work, most = set(), []
 
-    def propose(self: OdiseTiny, image: RGBImage) -> int:
+    def look(self: OdiseTiny, images: list[RGBImage], resized: tuple[int, int]) -> list[int]:
         at_work.add(threading.get_ident())
         most.append(len(at_work))
         time.sleep(0.02)
         at_work.remove(threading.get_ident())
-        return image.shape[0]
+        return [len(image) for image in images]
 
-    monkeypatch.setattr(OdiseTiny, "_propose", propose)
+    monkeypatch.setattr(OdiseTiny, "_look", look)
     with ThreadPoolExecutor(3) as pool:
         assert list(pool.map(odise.propose, [[square]] * 6)) == [[120]] * 6
     assert most == [1] * 6

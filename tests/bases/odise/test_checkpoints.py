@@ -14,10 +14,10 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from ovss_personal.bases.checkpoint import load_strictly
 from ovss_personal.bases.odise import checkpoints as module
 from ovss_personal.bases.odise.base import OdiseLabel, OdiseTiny
 from ovss_personal.bases.odise.checkpoints import read_any, read_checkpoints, trained_tensors
-from ovss_personal.bases.odise.network import load_strictly
 from ovss_personal.bases.odise.sizes import TINY
 from ovss_personal.bases.published import WEIGHTS
 from ovss_personal.config import BaseConfig
@@ -126,7 +126,7 @@ def test_a_folder_of_diffusers_is_read(folder: Path, states: dict[str, State]) -
 
 def test_tensors_of_another_shape_are_the_folder_s_fault(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(OdiseLabel, "size", TINY)
-    with pytest.raises(WeightsError, match=r"of the unet, \d+ missing, 1 of another shape") as caught:
+    with pytest.raises(WeightsError, match=r"of the unet, \d+ missing, such as .*; 1 of another shape") as caught:
         OdiseLabel(BaseConfig(base="odise_label", weights=str(folder)))
     assert caught.value.path == str(folder) and caught.value.exit_code == 4 and "\n" not in caught.value.message
 
@@ -135,10 +135,14 @@ def test_what_has_no_place_is_warned_of_and_what_is_missing_is_an_error() -> Non
     linear = torch.nn.Linear(1, 1)
     tensors = {"weight": torch.full((1, 1), 2.0), "bias": torch.ones(1), "more": torch.ones(1)}
     with pytest.warns(OvssWarning, match="1 tensors are of no use here, such as 'more'"):
-        load_strictly(linear, {**tensors, "weight": tensors["weight"].half()})
+        load_strictly(linear, {**tensors, "weight": tensors["weight"].half()}, spare=True)
     assert linear.weight.item() == 2 and linear.weight.dtype == torch.float32
-    with pytest.raises(ValueError, match="1 missing, 0 of another shape, the first 'bias'"):
-        load_strictly(linear, {"weight": tensors["weight"]})
+    with pytest.raises(ValueError, match=r"^1 missing, such as bias; 1 unknown, such as more$"):
+        load_strictly(linear, {"weight": tensors["weight"], "more": tensors["more"]})
+    with pytest.raises(ValueError, match=r"1 of another shape, such as bias, which is shaped \(2,\), not \(1,\)"):
+        load_strictly(linear, {"weight": tensors["weight"], "bias": torch.ones(2)})
+    with pytest.raises(ValueError, match="bias holds a value that is not finite"):
+        load_strictly(linear, {"weight": tensors["weight"], "bias": torch.full((1,), torch.nan)})
 
 
 @pytest.mark.parametrize("part", ["unet", "vae", "text_encoder"])

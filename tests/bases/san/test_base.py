@@ -14,12 +14,14 @@ from fakes.san import TINY, TinySan, tiny_spec, tiny_tensors
 from parity.seeded_weights import read_manifest
 from torch import Tensor
 
+from ovss_personal.bases import competitors
+from ovss_personal.bases.bank import build_bank, write_bank
 from ovss_personal.bases.san.base import SanBase, SanViTB16, SanViTLarge14
 from ovss_personal.bases.san.network import SanNetwork, canvas_of, preprocess
 from ovss_personal.bases.san.text import WordEncoder
 from ovss_personal.bases.weights import WEIGHTS
 from ovss_personal.config import BaseConfig, FitConfig
-from ovss_personal.errors import VocabularyError
+from ovss_personal.errors import UsageError, VocabularyError, WeightsError
 from ovss_personal.personal.fit import Example, FitWords, fit
 from ovss_personal.store.words import WordCache
 from ovss_personal.structures import Proposals, RGBImage
@@ -164,8 +166,41 @@ def test_probabilities_with_room_for_nothing(tiny: SanBase, seen: Proposals) -> 
     assert tiny.word_scores(seen, text[:0]).shape == (100, 0)
 
 
-def test_no_hidden_competitors_but_the_paper_s_fit(tiny: SanBase) -> None:
-    assert tiny.competitors("cup", "both").shape == (0, tiny.dim)
+def test_competitors(tiny: SanBase, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(competitors, "sibling_names", lambda name, count: ("mug", "teapot", "cup"))
+    assert tiny.competitors("cup", "none").shape == (0, tiny.dim)
+    rows = tiny.competitors("cup", "siblings")
+    words = tiny.encode(["mug", "teapot", "cup"])
+    assert len(rows) in (1, 2) and all(any(torch.equal(row, word) for word in words[:2]) for row in rows)
+    for kind in ("bank", "both"):
+        with pytest.raises(UsageError, match=rf"tiny_san has no bank of competitors \('{kind}'\)") as caught:
+            tiny.competitors("cup", kind)
+        assert "ovss-personal competitors build PHOTOS --base tiny_san" in str(caught.value.hint)
+
+
+def test_a_bank_of_one_s_own(tiny: SanBase, weights: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(competitors, "sibling_names", lambda name, count: ("mug", "teapot"))
+    rows = build_bank(tiny, [picture(64, 64, seed) for seed in range(2)], centres=7)
+    assert rows.shape == (7, tiny.dim)
+    write_bank(tmp_path / "bank.safetensors", rows, tiny)
+    config = BaseConfig(base="tiny_san", weights=weights, bank=str(tmp_path / "bank.safetensors"))
+    with_bank = TinySan(config)
+    assert torch.equal(with_bank.competitors("cup", "bank"), rows)
+    both = torch.cat((tiny.competitors("cup", "siblings"), rows))
+    assert torch.equal(with_bank.competitors("cup", "both"), both)
+    assert with_bank.fingerprint not in (tiny.fingerprint, TinySan(config).fingerprint[::-1])
+    assert with_bank.fingerprint == TinySan(config).fingerprint, "a concept is of the base with its bank"
+    with pytest.raises(WeightsError, match="with other weights or settings"):
+        TinySan(dataclasses.replace(config, dtype="bfloat16"))
+
+
+def test_words_are_on_the_base_s_device(tiny: SanBase, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The meta device stands in for a GPU."""
+    monkeypatch.setattr(tiny, "device", torch.device("meta"))
+    assert tiny.encode(["cup"]).is_meta and tiny.competitors("cup", "none").is_meta
+
+
+def test_it_has_the_paper_s_fit(tiny: SanBase) -> None:
     assert tiny.fit_defaults == FitConfig()
     assert tiny.traits.positives == "bipartite" and tiny.traits.paper_threshold is None
 
