@@ -557,6 +557,16 @@ def test_doctor_is_content_here(private_cache: Path) -> None:
     assert list(private_cache.iterdir()) == [], "the probe stays behind"
 
 
+def test_doctor_finds_weights_that_were_altered(monkeypatch: pytest.MonkeyPatch) -> None:
+    def verify() -> None:
+        raise WeightsError("was altered.", path="encoder.safetensors", hint="reinstall")
+
+    monkeypatch.setattr("ovss_personal.bases.embedded.files.verify", verify)
+    result = run("doctor", code=4)
+    assert "MISSING  base embedded: encoder.safetensors: was altered." in result.stdout
+    assert "mend it with: reinstall" in result.stdout
+
+
 def test_doctor_names_all_that_an_extra_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
     extras = {
         "odise_label": ("odise", "no_such_module", "torch", "nor_this"),

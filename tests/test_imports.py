@@ -107,9 +107,38 @@ def test_the_version_is_the_distribution_s() -> None:
 
 @pytest.mark.parametrize("module", ["ovss_personal", "ovss_personal.cli"])
 def test_importing_costs_no_heavy_library(module: str) -> None:
-    heavy = {"torch", "numpy", "PIL", "transformers", "timm", "scipy", "yaml", "tqdm"}
+    heavy = {"torch", "numpy", "PIL", "transformers", "timm", "tokenizers", "scipy", "yaml", "tqdm"}
     loaded = python(f"import sys, {module}; print(' '.join(sys.modules))").split()
     assert not heavy & set(loaded)
+
+
+NOT_NEEDED = {
+    *("timm", "torchvision", "transformers", "sentence_transformers", "scipy", "sklearn"),
+    *("huggingface_hub", "pydantic", "pandas", "matplotlib"),
+}
+COMPILER = {"torch._dynamo", "sympy"}  # which torch imports for little things, in a second
+
+
+def test_the_embedded_base_needs_few_libraries() -> None:
+    album = PACKAGE.parent / "datasets" / "demo" / "my_bird"
+    code = f"""
+import sys
+import ovss_personal as op
+from pathlib import Path
+
+album = Path({str(album)!r})
+photo = album / "test" / "images" / "01.jpg"
+base = op.load_base("embedded")
+op.segment(base, photo, words=["bird", "a word that no table has"])
+print(*sys.modules)
+concept = op.personalize(base, op.load_shots(album / "shots"), concept="my bird", class_name="bird")
+op.segment(base, photo, words=["bird"], concepts=[concept]).overlay()
+print(*sys.modules)
+"""
+    segmenting, learning = (set(line.split()) for line in python(code).splitlines())
+    assert {"torch", "ovss_personal.bases.embedded.text"} <= segmenting
+    assert not (NOT_NEEDED | COMPILER) & segmenting
+    assert not (NOT_NEEDED | COMPILER) & learning
 
 
 @pytest.mark.parametrize("command", ["main", "personalize_main"])

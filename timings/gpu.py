@@ -22,7 +22,6 @@ from typing import Any
 import torch
 from measure import Clock, square
 from odise import SeededOdise
-from ovss_personal.io.demo import demo_album
 from san import seeded
 
 import ovss_personal as op
@@ -32,6 +31,7 @@ from ovss_personal.bases.odise.base import OdiseTiny
 from ovss_personal.bases.san.base import SanBase, SanViTB16, SanViTLarge14
 from ovss_personal.bases.weights import WEIGHTS
 from ovss_personal.config import BaseConfig
+from ovss_personal.io.demo import demo_album
 from ovss_personal.structures import RGBImage, Shot
 
 SURE = {"float32": 0.999, "bfloat16": 0.97}  # least mean cosine of what two devices see

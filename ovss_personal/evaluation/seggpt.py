@@ -11,7 +11,7 @@ import numpy as np
 
 from ovss_personal.bases.weights import FOLDER_VARIABLE
 from ovss_personal.config import BaseConfig
-from ovss_personal.errors import WeightsError
+from ovss_personal.errors import UsageError, WeightsError
 from ovss_personal.structures import BoolMask, RGBImage, Shot
 
 REPOSITORY = "BAAI/seggpt-vit-large"
@@ -30,8 +30,15 @@ class SegGpt:
 
         Raises:
             WeightsError: it is in neither place, or broken.
+            UsageError: transformers is not installed.
         """
-        from transformers import SegGptForImageSegmentation, SegGptImageProcessor
+        try:
+            from transformers import SegGptForImageSegmentation, SegGptImageProcessor
+        except ImportError:
+            raise UsageError(
+                "the method 'seggpt' needs transformers, which is not installed.",
+                hint="Run: pip install 'ovss-personal[bench]'",
+            ) from None
 
         own = Path(os.environ.get(FOLDER_VARIABLE, "")) / REPOSITORY.rpartition("/")[2]
         source = str(own) if os.environ.get(FOLDER_VARIABLE) and own.is_dir() else REPOSITORY

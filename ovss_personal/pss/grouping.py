@@ -95,9 +95,11 @@ def _embedded(device: str | None, cache: ProposalCache | None) -> Callable[[RGBI
 
 
 def _resnet(name: str, device: str | None, as_published: bool) -> Callable[[RGBImage], Features]:
-    import timm
     import torch
 
+    from ovss_personal.pss.network import require_timm
+
+    timm = require_timm()
     try:
         net: Any = timm.create_model(f"{name}.tv_in1k", pretrained=True, num_classes=0)
     except (OSError, RuntimeError) as error:  # what a hub that cannot be reached ends in

@@ -11,13 +11,14 @@ import json
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from importlib import import_module
 from typing import Any, Literal, NamedTuple, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ovss_personal.errors import WeightsError
+from ovss_personal.errors import UsageError, WeightsError
 from ovss_personal.pss.classes import CLASSES, MEAN, STD
 from ovss_personal.pss.group_context import Context, GroupContext, Rule, upsample
 
@@ -182,7 +183,7 @@ class _ToUnitRange(nn.Module):
 
 
 def _timm(name: str, imagenet: bool, **options: Any) -> Any:
-    import timm
+    timm = require_timm()
 
     try:
         return timm.create_model(name, pretrained=imagenet, **options)
@@ -191,6 +192,17 @@ def _timm(name: str, imagenet: bool, **options: Any) -> Any:
             f"the ImageNet weights of {name} cannot be had: {str(error).splitlines()[0]}.",
             hint="Download them once while online, start from --weights, or use --backbone lite2.",
         ) from error
+
+
+def require_timm() -> Any:
+    """timm. Raises UsageError if it is not installed."""
+    try:
+        return import_module("timm")
+    except ImportError:
+        raise UsageError(
+            "resnet50 and vgg16 need timm, which is not installed.",
+            hint="Run: pip install 'ovss-personal[pss]', or do with lite2 or --features embedded.",
+        ) from None
 
 
 def _conv_bn_relu(inputs: int, outputs: int, kernel: int) -> nn.Sequential:

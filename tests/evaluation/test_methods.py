@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from fakes.benchmark import job
 
 from ovss_personal.engine.find import Finder
 from ovss_personal.engine.see import see_shots
-from ovss_personal.errors import WeightsError
+from ovss_personal.errors import UsageError, WeightsError
 from ovss_personal.evaluation.knn import Memory
 from ovss_personal.evaluation.seggpt import SegGpt
 
@@ -37,6 +38,13 @@ def test_seggpt_without_weights_says_where_to_get_them(tmp_path: Path, monkeypat
     with pytest.raises(WeightsError, match="SegGPT's weights are not at hand") as caught:
         job(tmp_path, ("text", "seggpt")).examiner()
     assert caught.value.hint == "hf download BAAI/seggpt-vit-large; or leave the method 'seggpt' out."
+
+
+def test_seggpt_without_transformers_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    with pytest.raises(UsageError, match="needs transformers") as caught:
+        job(tmp_path, ("text", "seggpt")).examiner()
+    assert caught.value.hint == "Run: pip install 'ovss-personal[bench]'"
 
 
 @pytest.mark.parametrize("shots", [1, 2])

@@ -12,6 +12,7 @@ from ovss_personal.bases.embedded.files import WEIGHTS, save
 from ovss_personal.benchmarks import ade
 from ovss_personal.errors import VocabularyError, WeightsError
 from ovss_personal.io.vocabulary import named_words
+from ovss_personal.training.carry_weights import text_tensors
 
 
 def test_words_are_unit_vectors_in_the_order_given(embedded: EmbeddedBase) -> None:
@@ -60,15 +61,15 @@ def test_the_words_of_coco_stuff_are_there_at_once(embedded: EmbeddedBase, monke
     assert time.perf_counter() - began < 0.02
 
 
-@pytest.mark.parametrize("word", ["traffic light", "wall-brick", "tench", "buffet, counter"])
-def test_a_shipped_vector_is_what_the_encoder_gives(embedded: EmbeddedBase, word: str) -> None:
-    vectors = embedded.words.vectors
-    assert isinstance(vectors, module.TextVectors)
-    table = vectors._table()
-    found = module.TextEncoder(WEIGHTS)(word)
-    if word in table:
-        assert torch.allclose(table[word], found, atol=1e-6, rtol=0)
-    assert torch.allclose(vectors([word])[0], found, atol=1e-6, rtol=0)
+def test_shipped_vectors_are_the_encoder_s_to_its_rounding() -> None:
+    table, encode = module.read_table(WEIGHTS / module.TABLE), module.TextEncoder(WEIGHTS)
+    words = ("person", "wall-brick", "tench", "Tinca tinca", "crt screen", "traffic light")
+    halves = torch.stack([encode(word) for word in words])
+    shipped = torch.stack([table[word] for word in words])
+    assert torch.allclose(halves, shipped, atol=5e-4, rtol=0)
+    encode.model.load_state_dict(text_tensors())
+    wholes = torch.stack([encode(word) for word in words])
+    assert torch.allclose(wholes, shipped, atol=1e-6, rtol=0)
 
 
 def test_a_word_does_not_depend_on_its_company(embedded: EmbeddedBase) -> None:
@@ -96,7 +97,7 @@ def test_without_a_table_words_are_encoded(embedded: EmbeddedBase, tmp_path: Pat
     for name in ("text.safetensors", "tokenizer.json"):
         (tmp_path / name).symlink_to(WEIGHTS / name)
     found = module.TextVectors(tmp_path)(["bicycle"])
-    assert torch.allclose(found, embedded.words.vectors(["bicycle"]), atol=1e-6, rtol=0)
+    assert torch.allclose(found, embedded.words.vectors(["bicycle"]), atol=5e-4, rtol=0)
 
 
 def test_the_fingerprint_of_texts_covers_every_file(tmp_path: Path) -> None:
