@@ -1,13 +1,14 @@
 PYTHON ?= python3
 BIN := .venv/bin
-READY := .venv/.ready
+CORE := .venv/.core
+EVERYTHING := .venv/.everything
 
 .PHONY: demo test test-all clean
 
-demo: $(READY)
+demo: $(CORE)
 	$(BIN)/ovss-personal demo
 
-test: $(READY)
+test: $(EVERYTHING)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -19,7 +20,12 @@ test-all: test
 clean:
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
 
-$(READY): pyproject.toml setup.py constraints.txt
+# `demo` needs the core alone; a test may need anything.
+$(CORE): pyproject.toml setup.py constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -c constraints.txt -e .
+	touch $@
+
+$(EVERYTHING): $(CORE)
 	$(BIN)/python -m pip install -c constraints.txt -e '.[san,odise,pss,bench,web,notebooks,dev]'
 	touch $@

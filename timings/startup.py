@@ -28,7 +28,7 @@ def commands(folder: Path) -> dict[str, list[str]]:
     photo = album.parent / "test" / "images" / "01.jpg"
     program = [sys.executable, "-c", "from ovss_personal.cli import main; main()"]
     outside = ["--overwrite", "--no-cache"]
-    learn = [str(album), "--concept", "my bird", "--shots", "5", "--out", str(folder / "concept"), *outside]
+    learn = ["--images", str(album), "--concept", "my bird", "--shots", "5", "--out", str(folder / "concept"), *outside]
     find = [str(photo), "--words", "bird, tree", "--out", str(folder / "found"), *outside]
     return {
         TORCH: [sys.executable, "-c", "import torch"],

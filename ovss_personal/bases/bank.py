@@ -18,6 +18,7 @@ from ovss_personal.bases.base import Base
 from ovss_personal.config import BaseConfig
 from ovss_personal.errors import ImageError, WeightsError
 from ovss_personal.store.files import atomic_write
+from ovss_personal.store.tensors import read_with_metadata
 from ovss_personal.structures import RGBImage
 
 MIN_PHOTOS, MAX_PHOTOS = 50, 5000
@@ -48,7 +49,7 @@ def build_bank(base: Base, photos: Iterable[RGBImage], centres: int = CENTRES, s
     """
     kept, waiting = [], list[RGBImage]()
 
-    def look() -> None:
+    def see() -> None:
         for seen in base.propose(waiting):
             kept.append(seen.embeddings[seen.masks.amax((1, 2)) > 0].cpu())
         waiting.clear()
@@ -56,8 +57,8 @@ def build_bank(base: Base, photos: Iterable[RGBImage], centres: int = CENTRES, s
     for photo in photos:
         waiting.append(photo)
         if len(waiting) == _TOGETHER:
-            look()
-    look()
+            see()
+    see()
     rows = torch.cat(kept)
     if not len(rows):
         raise ImageError(f"the base {base.name} sees nothing in these photos.", hint="Choose others.")
@@ -113,17 +114,13 @@ def load_bank(config: BaseConfig, name: str, fingerprint: str, dim: int) -> Bank
 
 
 def _read(path: Path, name: str, fingerprint: str, dim: int) -> Tensor:
-    from safetensors import SafetensorError, safe_open
-
     again = f"Make it again with: ovss-personal competitors build PHOTOS --base {name} --out {path.name}"
     if not path.is_file():
         raise WeightsError("there is no such bank.", path=path, hint=again)
-    try:
-        with safe_open(path, "pt") as file:
-            of = file.metadata() or {}
-            rows: Tensor = file.get_tensor("bank")
-    except (OSError, SafetensorError) as error:
-        raise WeightsError("is no bank of competitors, or not whole.", path=path, hint=again) from error
+    tensors, of = read_with_metadata(path, hint=again)
+    rows = tensors.get("bank")
+    if rows is None:
+        raise WeightsError("is no bank of competitors.", path=path, hint=again)
     if of.get("base") != name:
         raise WeightsError(f"is a bank of the base {of.get('base')}, not of {name}.", path=path, hint=again)
     if of.get("fingerprint") != fingerprint:

@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 
     from ovss_personal.personal.head import PersonalHead
 
-_SHA256 = re.compile(r"[0-9a-f]{64}")
-
 
 @dataclass(frozen=True)
 class ShotReport:
@@ -85,7 +83,6 @@ class Concept:
         head: the learned tensors.
         config: the settings of the fit.
         report: how the fit went.
-        competitors_sha256: of the competitors it was fitted against, if known.
     """
 
     name: str
@@ -96,7 +93,6 @@ class Concept:
     head: PersonalHead
     config: FitConfig
     report: FitReport
-    competitors_sha256: str | None = None
 
     def check_base(self, name: str, fingerprint: str) -> None:
         """Raises ConceptError unless the concept was learned on this very base."""
@@ -189,7 +185,6 @@ class Concept:
             "shots": [_shot_json(number, shot) for number, shot in enumerate(self.report.shots, 1)],
             "losses": dict(self.report.losses),
             "album": None if self.report.album is None else asdict(self.report.album),
-            "competitors_sha256": self.competitors_sha256,
         }
 
     @classmethod
@@ -201,9 +196,6 @@ class Concept:
         for key, value in text.items():
             if not isinstance(value, str) or check_word(value, f"'{key}'") != value:
                 raise TypeError(f"'{key}' is {value!r}, not text")
-        competitors = config.get("competitors_sha256")
-        if competitors is not None and not (isinstance(competitors, str) and _SHA256.fullmatch(competitors)):
-            raise TypeError(f"'competitors_sha256' is {competitors!r}, no sha256")
         alpha = float(config["alpha"])
         if not 0 <= alpha <= 1:
             raise ValueError(f"'alpha' is {alpha}, not in [0, 1]")
@@ -220,7 +212,6 @@ class Concept:
                 losses={str(name): float(value) for name, value in dict(config["losses"]).items()},
                 album=None if config.get("album") is None else _album_report(config["album"]),
             ),
-            competitors_sha256=competitors,
         )
 
     def _card(self) -> str:

@@ -22,7 +22,6 @@ LIBRARY = "ovss_personal"
 CONFIG_KEYS = {
     "format_version", "library", "library_version", "concept", "class_name", "base", "base_fingerprint",
     "num_proposals", "dim", "alpha", "fit", "words", "shots", "losses", "album",
-    "competitors_sha256",
 }  # fmt: skip
 MAX_FILE_BYTES = 64 * 2**20
 

@@ -126,7 +126,6 @@ def test_no_path_or_file_name_is_saved(concept: Concept, folder: Path, tmp_path:
 def test_a_concept_of_the_first_format_is_read_without_its_file_names(concept: Concept, folder: Path) -> None:
     def first_format(config: dict[str, Any]) -> None:
         config["format_version"] = 1
-        del config["competitors_sha256"]
         for number, shot in enumerate(config["shots"]):
             shot["name"] = f"images/{number}.jpg"
             del shot["index"]
@@ -134,11 +133,6 @@ def test_a_concept_of_the_first_format_is_read_without_its_file_names(concept: C
     edit_config(folder, first_format)
     again = Concept.from_pretrained(folder)
     assert replace(again, head=concept.head) == concept
-
-
-def test_the_competitors_are_told_of_where_they_are_known(concept: Concept, tmp_path: Path) -> None:
-    folder = replace(concept, competitors_sha256="c" * 64).save_pretrained(tmp_path / "new")
-    assert Concept.from_pretrained(folder).competitors_sha256 == "c" * 64
 
 
 def test_saving_refuses_what_is_not_its_own(concept: Concept, folder: Path, tmp_path: Path) -> None:
@@ -209,7 +203,6 @@ CONFIGS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "a fit that is a list": (lambda c: c.update(fit=[]), "'fit' is no JSON object"),
     "a bad setting": (lambda c: c["fit"].update(iterations=0), "iterations must be from 1 to 100000"),
     "a shot without a sha256": (lambda c: c["shots"][0].pop("sha256"), "'sha256'"),
-    "competitors that are no sha256": (lambda c: c.update(competitors_sha256="C" * 64), "'competitors_sha256' is 'CCC"),
     "a shot that is text": (lambda c: c.update(shots=["1.jpg"]), "'shots' is no JSON object"),
     "an IoU that is text": (lambda c: c["shots"][0].update(iou="high"), "could not convert"),
     "losses that are text": (lambda c: c.update(losses="low"), "adapter_config.json"),
