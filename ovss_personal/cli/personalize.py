@@ -124,12 +124,7 @@ def personalize(
     if as_json:
         print_json({**summary(learned), "images": str(source), "out": str(folder), "uploaded": address})
         return
-    print(f"{learned.name} ({learned.class_name}), {len(loaded)} shots from {source}\n")
-    print_shots(learned)
-    if learned.report.album:
-        looked, used = learned.report.album.photos, learned.report.album.used
-        seen_in = f"{used} of the {looked} photos of {album}"
-        print(f"\n{learned.name} was taken to be in {seen_in}, and learned from there as well")
+    _tell(learned, source, album)
     print(f"\nsaved to {folder}")
     if address is not None:
         print(f"uploaded to {address}")
@@ -137,6 +132,16 @@ def personalize(
     # A concept fits no base but the one it was learned on, with the same settings.
     following += base.repeated()
     print(f"next: ovss-personal {shlex.join(following)}")
+
+
+def _tell(learned: Concept, source: Path, album: Path | None) -> None:
+    """What was learned, from what, and how well each shot is found again."""
+    print(f"{learned.name} ({learned.class_name}), {len(learned.report.shots)} shots from {source}\n")
+    print_shots(learned)
+    if learned.report.album:
+        photos, used = learned.report.album.photos, learned.report.album.used
+        seen_in = f"{used} of the {photos} photos of {album}"
+        print(f"\n{learned.name} was taken to be in {seen_in}, and learned from there as well")
 
 
 def default_class_name(concept: str) -> str:

@@ -101,3 +101,14 @@ class Blocks:
         row, column = blocks // self._columns, blocks % self._columns
         cells = self._grid[self._down.near[row].unsqueeze(2), self._across.near[column].unsqueeze(1)]
         return (self._down.mix[row] @ cells.flatten(2)).view(len(blocks), SIDE, *cells.shape[2:])
+
+
+def can_exceed(low: Tensor, high: Tensor, form: Tensor) -> Tensor:
+    """Ranges (T, N) of weights, forms (N, K) -> (T, K) bool: whether Σ form·w > 0 for some w between low and high.
+
+    The largest value is Σ form·centre + Σ |form|·radius. All rounding in it is below (N + 8)·eps·Σ |form|·high, which
+    a wider radius makes up for: where the answer is no, it is no in exact arithmetic.
+    """
+    margin = (low.shape[1] + 8) * torch.finfo(low.dtype).eps
+    radius = (high - low) / 2 + 2 * margin * high
+    return ((low + high) / 2) @ form + radius @ form.abs() > 0

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ovss_personal.painting.blocks import Blocks
+from ovss_personal.painting.blocks import Blocks, can_exceed
 from ovss_personal.painting.scores import ScoredProposals, claim
 from ovss_personal.painting.segmentation import Segmentation
 from ovss_personal.structures import Canvas, RGBImage
@@ -283,17 +283,6 @@ def _batches(blocks: Tensor, values: int) -> Iterator[Tensor]:
 
 def _any(*conditions: Tensor) -> Tensor:
     return torch.stack(conditions).any(0)
-
-
-def can_exceed(low: Tensor, high: Tensor, form: Tensor) -> Tensor:
-    """Ranges (T, N) of weights, forms (N, K) -> (T, K) bool: whether Σ form·w > 0 for some w between low and high.
-
-    The largest value is Σ form·centre + Σ |form|·radius. All rounding in it is below (N + 8)·eps·Σ |form|·high, which
-    a wider radius makes up for: where the answer is no, it is no in exact arithmetic.
-    """
-    margin = (low.shape[1] + 8) * torch.finfo(low.dtype).eps
-    radius = (high - low) / 2 + 2 * margin * high
-    return ((low + high) / 2) @ form + radius @ form.abs() > 0
 
 
 def _alike(counts: Tensor) -> Iterator[Tensor]:

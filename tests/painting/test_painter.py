@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ovss_personal.painting import blocks, painter
-from ovss_personal.painting.blocks import Blocks
+from ovss_personal.painting.blocks import Blocks, can_exceed
 from ovss_personal.painting.grid import mask_rows
-from ovss_personal.painting.painter import can_exceed, label_map, paint
+from ovss_personal.painting.painter import label_map, paint
 from ovss_personal.painting.scores import ScoredProposals, concept_shares, decide, shares
 from ovss_personal.structures import Canvas
 
