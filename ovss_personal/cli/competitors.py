@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def register(app: typer.Typer) -> None:
-    group = new_app("The competitors of a base: what a concept must beat, apart from the open words.")
+    group = new_app("What competes with a concept on a base: what a concept must beat, apart from the open words.")
     verb(
         group,
         "build",

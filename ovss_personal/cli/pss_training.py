@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -131,7 +131,7 @@ def evaluate(
     from ovss_personal.pss.checkpoint import training_of
     from ovss_personal.pss.evaluate import evaluate_album, logits_of
     from ovss_personal.pss.tables import Result, user_row, user_table
-    from ovss_personal.store.files import atomic_write
+    from ovss_personal.store.files import atomic_write, unused_name
 
     if len(weights) not in (1, len(albums)):
         raise UsageError(
@@ -145,7 +145,7 @@ def evaluate(
         network = load(path, backbone, device, photos)
         with progress_bar() as progress:
             scores = evaluate_album(logits_of(network), photos, truth, side=side, device=device, progress=progress)
-        users[_unused(album.resolve().name, users)] = user_row(scores)
+        users[unused_name(album.resolve().name, users)] = user_row(scores)
     settings = training_of(weights[0])
     result = Result(
         method=method or settings.get("method", "group"),
@@ -198,11 +198,3 @@ def load(weights: Path, backbone: str | None, device: str, photos: list[Photo]) 
             "the album has one group only; `pss group` finds the photos that look alike.", OvssWarning, stacklevel=2
         )
     return network
-
-
-def _unused(name: str, taken: dict[str, Any]) -> str:
-    candidate, number = name, 1
-    while candidate in taken:
-        number += 1
-        candidate = f"{name}-{number}"
-    return candidate

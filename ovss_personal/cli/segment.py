@@ -197,26 +197,16 @@ class _Files(NamedTuple):
 
 def _plan(sources: Sequence[Path], concepts: Sequence[str], out: Path) -> list[_Files]:
     """The files of each photo; no two photos or concepts share one, whatever their names."""
-    from ovss_personal.store.files import safe_name
+    from ovss_personal.store.files import safe_name, unused_name
 
     suffixes = ["labels", "overlay"]
     for concept in concepts:
-        suffixes.append(_unused(safe_name(concept), suffixes))
+        suffixes.append(unused_name(safe_name(concept), suffixes))
     stems: list[str] = []
     for source in sources:
-        stems.append(_unused(source.stem, stems))
+        stems.append(unused_name(source.stem, stems))
     paths = [[out / f"{stem}.{suffix}.png" for suffix in suffixes] for stem in stems]
     return [_Files(labels, overlay, tuple(masks)) for labels, overlay, *masks in paths]
-
-
-def _unused(name: str, taken: Sequence[str]) -> str:
-    """The name, or the name with -2, -3, … if it is taken; letter case tells no files apart everywhere."""
-    folded = {other.casefold() for other in taken}
-    candidate, number = name, 1
-    while candidate.casefold() in folded:
-        number += 1
-        candidate = f"{name}-{number}"
-    return candidate
 
 
 def _write_pictures(found: Segmentation, files: _Files) -> None:

@@ -10,13 +10,13 @@ import secrets
 import shutil
 import sys
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from ovss_personal.errors import OutputError, ResourceError
 from ovss_personal.io.files import reason
 
-__all__ = ["atomic_folder", "atomic_write", "locked", "safe_name", "write_errors"]
+__all__ = ["atomic_folder", "atomic_write", "locked", "safe_name", "unused_name", "write_errors"]
 
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
 _RENAME_EXCHANGE = 2  # renameat2(2)
@@ -138,6 +138,16 @@ def safe_name(text: str) -> str:
     if not name:
         return f"concept-{hashlib.sha256(text.encode(errors='replace')).hexdigest()[:8]}"
     return f"{name}_concept" if name.casefold() in _WINDOWS_DEVICES else name
+
+
+def unused_name(name: str, taken: Iterable[str]) -> str:
+    """The name, or the name with -2, -3, … if it is taken; letter case tells no files apart everywhere."""
+    folded = {other.casefold() for other in taken}
+    candidate, number = name, 1
+    while candidate.casefold() in folded:
+        number += 1
+        candidate = f"{name}-{number}"
+    return candidate
 
 
 def _part_of(path: Path) -> Path:

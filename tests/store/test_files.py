@@ -243,3 +243,8 @@ def test_safe_name_always_is(text: str) -> None:
     assert not set(name) & set('/\\:*?"<>|.\0\n ')
     assert name[0] != "-"
     assert safe_name(name) == name
+
+
+def test_a_taken_name_gets_the_next_number_whatever_its_case() -> None:
+    assert files.unused_name("a", ["b"]) == "a"
+    assert files.unused_name("A", ["a", "a-2"]) == "A-3"

@@ -34,6 +34,7 @@ from ovss_personal.bases.odise.pixel_decoder import WIDTH
 from ovss_personal.bases.odise.seeded import seeded_like
 from ovss_personal.bases.odise.sizes import FULL, TINY, Size
 from ovss_personal.bases.odise.vocabulary import plain, seen_words
+from ovss_personal.bases.words import Words
 from ovss_personal.config import BaseConfig, Competitors, FitConfig
 from ovss_personal.errors import WeightsError
 from ovss_personal.store.words import WordCache
@@ -102,8 +103,7 @@ class OdiseLabel:
         own = hashlib.sha256("\n".join(lines).encode()).hexdigest()
         bank, self.fingerprint = load_bank(self.config, self.name, own, self.dim)
         self.bank = None if bank is None else bank.to(self.device)
-        self._word_cache = WordCache(own)
-        self._rows = self._word_cache.load()
+        self._words = Words(self._row, self.dim, WordCache(own))
         self._turn = threading.Lock()
 
     def _load(self, folder: Path | None) -> tuple[Network, str]:
@@ -125,13 +125,7 @@ class OdiseLabel:
     @torch.no_grad()
     def encode(self, words: Sequence[str]) -> Tensor:
         """What data sets append to a word that training has seen, as in `sky-other`, is not read."""
-        names = [plain(word) if plain(word) in self.seen else word for word in words]
-        fresh = {name: self._row(name) for name in dict.fromkeys(names) if name not in self._rows}
-        if fresh:
-            self._rows.update(fresh)
-            self._word_cache.add(fresh)
-        rows = torch.stack([self._rows[name] for name in names]) if names else torch.zeros(0, self.dim)
-        return rows.to(self.device)
+        return self._words([plain(word) if plain(word) in self.seen else word for word in words]).to(self.device)
 
     @cached_property
     def _seen_rows(self) -> frozenset[bytes]:
@@ -139,10 +133,10 @@ class OdiseLabel:
         return frozenset(map(_bytes, self.encode(sorted(self.seen))))
 
     def _row(self, word: str) -> Tensor:
-        """(D,) of one word; in a batch of several its last bits would depend on the others."""
+        """(D,) of one word."""
         sentences = [PHOTO.format(word), word] if self.labels else [PHOTO.format(word)]
         text = self.network.clip.text(sentences)
-        return self.space.join(self.network.trained.head.embed(text[-1:]), text[:1])[0].cpu()
+        return self.space.join(self.network.trained.head.embed(text[-1:]), text[:1])[0]
 
     def competitors(self, class_name: str, kind: Competitors) -> Tensor:
         return competitors_of(self.name, self.encode, self.bank, class_name, kind)

@@ -169,7 +169,7 @@ def test_the_two_sets_of_fit_settings(embedded: EmbeddedBase) -> None:
         False,
         4,
     )
-    assert paper == FitConfig.preset("paper")
+    assert paper == FitConfig()
 
 
 def test_pictures_pass_in_batches_on_an_accelerator(

@@ -22,6 +22,7 @@ from ovss_personal.bases.odise.heads import cosine_logits
 from ovss_personal.bases.odise.network import Network, Seen, Trained
 from ovss_personal.bases.odise.seeded import seeded_like
 from ovss_personal.bases.odise.sizes import TINY
+from ovss_personal.bases.words import Words
 from ovss_personal.benchmarks.manifest import ConceptSet, Item, Manifest
 from ovss_personal.config import BaseConfig, FitConfig, load_config
 from ovss_personal.engine.see import propose
@@ -30,6 +31,7 @@ from ovss_personal.evaluation.examiner import Examiner
 from ovss_personal.evaluation.methods import Method
 from ovss_personal.evaluation.runner import evaluate
 from ovss_personal.store.cache import ProposalCache
+from ovss_personal.store.words import WordCache
 from ovss_personal.structures import Canvas, Proposals, RGBImage, Shot
 
 CONFIGS = Path(__file__).parents[3] / "configs" / "bases"
@@ -61,14 +63,18 @@ def test_words_are_of_unit_norm_in_the_order_given_and_the_same_in_any_company(
     assert text.shape == (4, odise.dim) and torch.allclose(text.norm(dim=1), torch.ones(4), atol=1e-5)
     again = odise.encode(["my mug", "bird", "my mug"])
     assert torch.equal(again, text[[3, 0, 3]])
-    monkeypatch.setattr(odise, "_rows", {})  # as in another process without a cache
+    monkeypatch.setattr(odise, "_words", Words(odise._row, odise.dim))  # as in another process without a cache
     assert torch.equal(odise.encode(["my mug"]), text[3:]) and odise.encode([]).shape == (0, odise.dim)
 
 
 def test_a_word_is_encoded_once_ever(odise: OdiseTiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(odise, "_words", Words(odise._row, odise.dim, WordCache(odise.fingerprint)))
     text = odise.encode(["bird", "unheard of"])
-    monkeypatch.setattr(odise, "_rows", odise._word_cache.load())  # as in another process
-    monkeypatch.setattr(odise, "_row", lambda word: pytest.fail("encoded again"))
+
+    def row(word: str) -> torch.Tensor:
+        pytest.fail("encoded again")
+
+    monkeypatch.setattr(odise, "_words", Words(row, odise.dim, WordCache(odise.fingerprint)))  # as in another process
     assert torch.equal(odise.encode(["bird", "unheard of"]), text)
 
 
@@ -108,7 +114,7 @@ def test_scores_depend_on_no_word_that_was_encoded_before(
     """Vectors from elsewhere, such as a file, are read as they would be in the process that made them."""
     text = odise.encode(["bird", "my mug", "sky-other-merged"])
     scores = odise.word_scores(looked, text)
-    monkeypatch.setattr(odise, "_rows", {})
+    monkeypatch.setattr(odise, "_words", Words(odise._row, odise.dim))
     monkeypatch.delitem(vars(odise), "_seen_rows")
     assert torch.equal(odise.word_scores(looked, text.clone()), scores)
     assert torch.equal(odise.encode(["sky"])[0], text[2]), "what data sets append to a word is not read"
