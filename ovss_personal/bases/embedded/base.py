@@ -114,7 +114,7 @@ class EmbeddedBase:
         self.dim = self.space.dim
         own = fingerprint(folder, self.config.tiles)
         bank, self.fingerprint = load_bank(self.config, self.name, own, self.dim)
-        self.bank = self.bank if bank is None else bank
+        self.bank = self.bank if bank is None else bank.to(self.device)
 
     def encode(self, words: Sequence[str]) -> Tensor:
         return self.space.padded(self.words.encode(words).to(self.device))
