@@ -149,8 +149,8 @@ def _cache() -> Finding:
     from ovss_personal.store.cache import default_folder
     from ovss_personal.store.files import atomic_write
 
-    probe = default_folder() / "doctor.probe"
     try:
+        probe = default_folder() / "doctor.probe"
         atomic_write(probe, b"writable")
         probe.unlink()
     except OvssError as error:
@@ -161,9 +161,13 @@ def _cache() -> Finding:
 def _disk() -> Finding:
     import shutil
 
+    from ovss_personal.errors import OutputError
     from ovss_personal.store.cache import default_folder
 
-    folder = default_folder()
+    try:
+        folder = default_folder()
+    except OutputError as error:
+        return Finding("free disk", False, str(error), error.hint)
     while not folder.exists():
         folder = folder.parent
     free = shutil.disk_usage(folder).free

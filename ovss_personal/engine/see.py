@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ovss_personal.io.images import as_image
 from ovss_personal.personal.fit import Example
+from ovss_personal.pixels.images import sha256_of
 from ovss_personal.store.cache import entry_key
 from ovss_personal.structures import Progress, Proposals, RGBImage, Shot
 
@@ -79,8 +79,7 @@ def propose(base: Base, image: RGBImage, cache: ProposalCache | None = None) -> 
 
 def proposals_key(base: Base, image: RGBImage) -> str:
     """Where a cache keeps what `base` sees in the image."""
-    digest = hashlib.sha256(repr(image.shape).encode() + image.tobytes()).hexdigest()
-    return entry_key(digest, base.fingerprint)
+    return entry_key(sha256_of(image), base.fingerprint)
 
 
 def see_shots(

@@ -72,15 +72,20 @@ def paint(layers: Sequence[ScoredProposals], canvas: Canvas, best: bool = True) 
     group_of = [_group(groups, layer, row, ranges) for layer, row in zip(layers, members, strict=True)]
     concepts = _Concepts(layers, members, ranges.middle, blocks.pixels)
     labels = [group.start(blocks.pixels) for group in groups]
-    for some in _batches(groups[0].leaders.argsort(), max(blocks.values, *(len(group.owners) for group in groups))):
+    words = max(len(group.owners) for group in groups)
+    # The better the shares that were found, the fewer words may still beat theirs: so not all blocks at once for them.
+    for some in _batches(groups[0].leaders.argsort(), max(words, blocks.values) if best else words):
         alive = [group.alive(ranges, some, best) for group in groups]
-        open_to_concepts = concepts.may_claim(ranges, some, best)
-        for part in _batches(_any(*(a.any(1) for a in alive), open_to_concepts).nonzero().squeeze(1), blocks.values):
-            weights = blocks.weights(some[part])  # (t, P, M)
-            for group, own, picture in zip(groups, alive, labels, strict=True):
-                group.paint(picture, some[part], weights, own[part])
-            inside = open_to_concepts[part]
-            concepts.paint(some[part][inside], weights[inside])
+        counts = torch.stack([own.sum(1) for own in alive]).amax(0)  # words in a block, for whom they are most
+        claimable = concepts.may_claim(ranges, some, best)
+        for alike in _alike(counts, claimable):
+            most, claims = int(counts[alike].max()), bool(claimable[alike[0]])
+            for part in _batches(alike, max(blocks.values, blocks.pixels * most)):
+                weights = blocks.weights(some[part])  # (t, P, M)
+                for group, own, picture in zip(groups, alive, labels, strict=True):
+                    group.paint(picture, some[part], weights, own[part], best)
+                if claims:
+                    concepts.paint(some[part], weights)
     return [
         concepts.over(number, blocks.picture, labels[group], groups[group].best_of_all())
         for number, group in enumerate(group_of)
@@ -158,7 +163,7 @@ class _Words:
 
     def alive(self, ranges: _Ranges, some: Tensor, best: bool) -> Tensor:
         """Blocks (t,) -> (t, U) bool: the columns that may beat the leader somewhere in one or, if `best` is wanted,
-        their own best share.
+        their own best share; and the leader, where there are any.
         """
         low, high, leaders = ranges.low[some], ranges.high[some], self.leaders[some]
         alive = torch.zeros(len(some), len(self.owners), dtype=torch.bool, device=low.device)
@@ -167,27 +172,25 @@ class _Words:
         for leader in torch.unique(leaders).tolist():
             led = leaders == leader
             alive[led] |= can_exceed(low[led], high[led], self.columns - self.columns[:, leader : leader + 1])
-        return alive
+        return alive.scatter(1, leaders.unsqueeze(1), alive.any(1, keepdim=True))
 
-    def paint(self, labels: Tensor, some: Tensor, weights: Tensor, alive: Tensor) -> None:
-        """Correct `labels` (T, pixels) in blocks (t,) that have more words than their leader, and the best shares.
-
-        Of equal sums the lowest label wins.
+    def paint(self, labels: Tensor, some: Tensor, weights: Tensor, alive: Tensor, best: bool) -> None:
+        """Correct `labels` (T, pixels) in blocks (t,) that have more words than their leader; and, if they are wanted,
+        the best shares. Of equal sums the lowest label wins.
         """
-        contested = alive.any(1)
+        most = int(alive.sum(1).max())
+        if not most:
+            return
+        # A block with fewer words than `most` is filled up with others, which do no harm.
         alive = alive.scatter(1, self.leaders[some].unsqueeze(1), True)
-        counts = torch.where(contested, alive.sum(1), 0)
-        total = (weights @ self._weight).clamp(min=1e-6)  # (t, P)
-        for group in _alike(counts):
-            most = int(counts[group].max())
-            for part in _batches(group, weights.shape[1] * most):
-                # A block with fewer words than `most` is filled up with others, which do no harm.
-                found = alive[part].byte().topk(most, dim=1).indices
-                sums = self._rows[found] @ weights[part].mT  # (t, most, P)
-                ahead = sums == sums.amax(1, keepdim=True)
-                labels[some[part]] = torch.where(ahead, self.owners[found].unsqueeze(2), self.owners[-1]).amin(1)
-                share = (sums / total[part].unsqueeze(1)).amax(2)
-                self.best.scatter_reduce_(0, found.flatten(), share.flatten(), "amax")
+        found = alive.byte().topk(most, dim=1).indices
+        sums = self._rows[found] @ weights.mT  # (t, most, P)
+        ahead = sums == sums.amax(1, keepdim=True)
+        labels[some] = torch.where(ahead, self.owners[found].unsqueeze(2), self.owners[-1]).amin(1)
+        if best:
+            total = (weights @ self._weight).clamp(min=1e-6)  # (t, P)
+            share = (sums / total.unsqueeze(1)).amax(2)
+            self.best.scatter_reduce_(0, found.flatten(), share.flatten(), "amax")
 
 
 def _group(groups: list[_Words], layer: ScoredProposals, member: Tensor, ranges: _Ranges) -> int:
@@ -230,8 +233,6 @@ class _Concepts:
 
     def paint(self, some: Tensor, weights: Tensor) -> None:
         """Note which pixels of blocks (t,) each layer's concepts take, and complete their best shares."""
-        if not len(some):
-            return
         found = self._measure(weights)
         self._best = self._best.maximum(found.amax((1, 2)))
         for number, taken in self._taken.items():
@@ -281,12 +282,10 @@ def _batches(blocks: Tensor, values: int) -> Iterator[Tensor]:
         yield blocks[start : start + step]
 
 
-def _any(*conditions: Tensor) -> Tensor:
-    return torch.stack(conditions).any(0)
-
-
-def _alike(counts: Tensor) -> Iterator[Tensor]:
-    """Groups of indices of the positive `counts`, none of which is more than about twice another of its group."""
-    level = counts.float().log2().ceil()
-    for value in torch.unique(level[counts > 0]):
+def _alike(counts: Tensor, claimable: Tensor) -> Iterator[Tensor]:
+    """Groups of blocks that have anything to paint, none with more than about twice the words of another of its group,
+    and all with a concept or all without.
+    """
+    level = 2 * counts.clamp(min=0.5).log2().ceil() + claimable  # a block with nothing has -2
+    for value in torch.unique(level[(counts > 0) | claimable]):
         yield (level == value).nonzero().squeeze(1)

@@ -89,6 +89,6 @@ def test_a_bank_that_cannot_be_used(
 
 def test_a_bank_that_is_broken_or_missing(tmp_path: Path) -> None:
     (tmp_path / "broken").write_bytes(b"no safetensors")
-    for name, message in (("broken", "is no bank"), ("none", "there is no such bank")):
+    for name, message in (("broken", "truncated or no safetensors file"), ("none", "there is no such bank")):
         with pytest.raises(WeightsError, match=message):
             load_bank(BaseConfig(bank=str(tmp_path / name)), "fake", "f", 32)
