@@ -69,7 +69,7 @@ def compose(composition: Composition, encode: Encode, read_phrase: ReadPhrase | 
     kinds = encode([concept.class_name for concept in composition.concepts])
     moved = encode([composition.plain])[0]
     for mine, anybodys in zip(personal, kinds, strict=True):
-        moved = moved + mine - anybodys
+        moved = moved + mine.to(moved.device) - anybodys  # a concept read from disk lies on the CPU
     return F.normalize(moved, dim=0)
 
 

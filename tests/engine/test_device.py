@@ -59,15 +59,16 @@ def test_what_is_learned_and_found_there_is_what_it_is_here(method: str) -> None
     config = replace(config, iterations=10, views=3)
     near = FakeBase(traits=traits, extra_words=("other",))
     here = personalize(near, reds(2), concept="my mug", class_name="mug", config=config)
-    found_here = segment(near, photo("red", noise=50), words=["a green thing"], concepts=[here])
+    words = ["a green thing", "hat on my mug"]  # the second is composed of what was learned
+    found_here = segment(near, photo("red", noise=50), words=words, concepts=[here])
     with elsewhere():
         far = FarBase(traits)
         there = personalize(far, reds(2), concept="my mug", class_name="mug", config=config)
         assert {tensor.device for tensor in there.head.tensors().values()} == {DEVICE}
-        found_there = segment(far, photo("red", noise=50), words=["a green thing"], concepts=[there])
+        found_there = segment(far, photo("red", noise=50), words=words, concepts=[there])
         moved = {name: tensor.cpu() for name, tensor in there.head.tensors().items()}
         # A concept that was read from disk lies on the CPU.
-        again = segment(far, photo("red", noise=50), words=["a green thing"], concepts=[here])
+        again = segment(far, photo("red", noise=50), words=words, concepts=[here])
     for name, tensor in here.head.tensors().items():
         torch.testing.assert_close(moved[name], tensor)
     assert there.report == here.report and there.config == here.config
