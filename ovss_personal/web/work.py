@@ -176,7 +176,7 @@ def zipped(files: dict[str, bytes]) -> bytes:
 
 
 def _words(text: str, concepts: Sequence[Concept]) -> tuple[str, ...]:
-    """The words the user typed, or named; none is what each concept is to anybody. Never a file, unlike `--words`."""
+    """The words the user typed, or named; none are the classes of the concepts. Never a file, unlike `--words`."""
     if text.strip() in NAMED:
         return named_words(text.strip())
     if not text.strip():
