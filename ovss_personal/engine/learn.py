@@ -55,7 +55,7 @@ def personalize(
     Raises:
         ShotsError: there is no shot.
         InputError: the album has no photo that can be used and is no shot, or too many.
-        UsageError: the album is large, and scikit-learn is not installed.
+        UsageError: the base has no such competitors; the album is large, and scikit-learn is not installed.
         VocabularyError: a name is empty or too long.
         InputError: the loss stopped being finite.
     """
@@ -65,8 +65,8 @@ def personalize(
     photos = [] if album is None else find_album(album, plain)
     if len(photos) >= MANY:
         require_sklearn("cluster")  # before all the work, not after it
-    words = ConceptWords(base, concept, class_name, progress)
     settings = config or base.fit_defaults
+    words = ConceptWords(base, concept, class_name, progress, settings.competitors)
     every = [*shots, *more_views(plain, settings.views - len(plain))]
     seen = see_shots(base, every, cache, progress)
     found = search_album(words, seen, settings, _album(base, photos, cache, progress)) if photos else None

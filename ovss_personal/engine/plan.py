@@ -36,15 +36,25 @@ class ConceptWords:
         name: what the user calls the thing, "my bird".
         class_name: class of the object, "bird"; by default the name.
         progress: called with (done, total, "words").
+        competitors: those that a fit will ask for; if the base has none, that is known before all words are encoded.
 
     Raises:
         VocabularyError: a name is empty or too long.
+        UsageError: the base has no such competitors.
     """
 
-    def __init__(self, base: Base, name: str, class_name: str | None = None, progress: Progress | None = None):
+    def __init__(
+        self,
+        base: Base,
+        name: str,
+        class_name: str | None = None,
+        progress: Progress | None = None,
+        competitors: Competitors = "none",
+    ):
         self.base = base
         self.name = check_word(name, "the concept's name")
         self.class_name = check_word(class_name or name, "the class name")
+        base.competitors(self.class_name, competitors)
         self.open_words = tuple(word for word in named_words(FIT_WORDS) if word != self.name)
         for i in range(0, len(self.open_words), WORDS_AT_ONCE):  # a large text encoder takes a while the first time
             base.encode(self.open_words[i : i + WORDS_AT_ONCE])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import torch
 from fakes import OURS, FakeBase, photo, shot
 from fakes.base import reds
 
-from ovss_personal.config import FitConfig
+from ovss_personal.config import Competitors, FitConfig
 from ovss_personal.engine.find import segment
 from ovss_personal.engine.learn import personalize
 from ovss_personal.engine.see import see_shots
@@ -166,3 +167,20 @@ def test_the_negative_mask_is_learned_where_it_is_read_or_shown(base: FakeBase, 
     assert torch.equal(shown.head.text, mug.head.text)
     config = replace(base.fit_defaults, competitors="none", negative=True)
     assert personalize(base, reds(3), concept="mug", config=config).head.mask_weights.any()
+
+
+def test_competitors_that_a_base_has_not_are_refused_before_any_work() -> None:
+    class Without(FakeBase):
+        asked = 0
+
+        def encode(self, words: Sequence[str]) -> torch.Tensor:
+            self.asked += len(words)
+            return super().encode(words)
+
+        def competitors(self, class_name: str, kind: Competitors) -> torch.Tensor:
+            raise UsageError("no bank.")
+
+    base = Without()
+    with pytest.raises(UsageError, match="no bank"):
+        personalize(base, reds(2), concept="my mug", class_name="mug")
+    assert base.asked == base.looks == 0
