@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import json
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -31,6 +32,7 @@ from ovss_personal.bases.embedded.words import (
     words_fingerprint,
 )
 from ovss_personal.benchmarks import ade
+from ovss_personal.io.demo import demo_album, demo_albums
 from ovss_personal.io.vocabulary import named_words
 from ovss_personal.store.tensors import read_tensors
 
@@ -100,9 +102,13 @@ def smaller(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def table_words() -> list[str]:
-    """COCO-Stuff's words, ADE20K's and ImageNet's names: those that are asked for most, encoded once for all."""
+    """COCO-Stuff's words, ADE20K's and ImageNet's names, and those of the demo: those that are asked for most, encoded
+    once for all.
+    """
     names = [name for names in imagenet_names() for name in names]
-    return list(dict.fromkeys([*named_words("coco-stuff"), *ade.words(), *names]))
+    albums = json.loads((demo_album(demo_albums()[0]).parents[1] / "albums.json").read_text("utf-8"))
+    demo = [word for told in albums.values() for word in (told["class_name"], *told["words"])]
+    return list(dict.fromkeys([*named_words("coco-stuff"), *ade.words(), *names, *demo]))
 
 
 def main() -> None:
