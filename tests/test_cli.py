@@ -20,9 +20,10 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from ovss_personal.cli import app, personalize_app
+from ovss_personal.cli import VERBS as LISTED
+from ovss_personal.cli import app, personalize
 from ovss_personal.cli.personalize import default_class_name
-from ovss_personal.cli.shell import note
+from ovss_personal.cli.shell import new_app, note
 from ovss_personal.config import BaseConfig, FitConfig
 from ovss_personal.errors import (
     ConceptError,
@@ -210,7 +211,9 @@ def test_personalize_saves_reports_and_says_what_comes_next() -> None:
 
 def test_personalize_is_a_command_of_its_own() -> None:
     Path("my_bird").mkdir()
-    result = CliRunner().invoke(personalize_app, ["--concept", "my bird", "--shots", "2"])
+    alone = new_app()
+    personalize.register(alone)
+    result = CliRunner().invoke(alone, ["--concept", "my bird", "--shots", "2"])
     assert result.exit_code == 0
     assert "saved to concepts/my_bird" in result.stdout
 
@@ -750,3 +753,11 @@ def test_every_verb_has_help_with_an_example_and_json(words: list[str]) -> None:
     result = run(*words, "--help")
     assert "Example:\n" in result.stdout and " ".join(words) in result.stdout.partition("Example:")[2]
     assert "--json" in result.stdout and "--debug" in result.stdout
+
+
+@pytest.mark.parametrize("name", LISTED)
+def test_the_list_of_verbs_says_of_each_what_its_own_help_says_first(name: str) -> None:
+    own = " ".join(run(name, "--help").stdout.split())
+    assert LISTED[name].summary in own
+    listed = next(line for line in run("--help").stdout.splitlines() if line.split()[:1] == [name])
+    assert LISTED[name].summary.startswith(listed.split(None, 1)[1].removesuffix("..."))

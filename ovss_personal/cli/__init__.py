@@ -2,32 +2,35 @@
 
 from __future__ import annotations
 
-from ovss_personal.cli import (
-    bases,
-    benchmark,
-    cache,
-    competitors,
-    concepts,
-    demo,
-    doctor,
-    evaluate,
-    inspect,
-    personalize,
-    pss,
-    segment,
-    web,
-    weights,
-)
+from ovss_personal.cli.lazy import Entry, lazy_app
 from ovss_personal.cli.shell import new_app, run
 
-app = new_app("Teach an open-vocabulary segmenter your own things from one to five photos.")
-_WORK = (personalize, segment, inspect, demo, benchmark, evaluate, web, pss)
-_UPKEEP = (bases, weights, competitors, concepts, cache, doctor)
-for module in (*_WORK, *_UPKEEP):
-    module.register(app)
+VERBS = {
+    "personalize": Entry("personalize", "Learn a concept from one to five photos with a mask."),
+    "segment": Entry("segment", "Label every pixel of photos with words and concepts."),
+    "inspect": Entry("inspect", "Draw what is understood of photos and masks, before learning."),
+    "demo": Entry("demo", "Learn from the demo albums and segment what was kept back."),
+    "benchmark": Entry("benchmark", "What methods are measured on."),
+    "evaluate": Entry(
+        "evaluate", "Measure methods on a benchmark: tables in percent, the paper's numbers beside ours."
+    ),
+    "report": Entry(
+        "evaluate",
+        "Print the paper's tables 1, 2, 4, 6 and 7 with the numbers of finished evaluations beside the paper's.",
+    ),
+    "web": Entry("web", "Serve a page on which a thing is clicked in photos, named, learned and found in others."),
+    "pss": Entry("pss", "Adapt a segmenter of VOC's 20 classes to one person's unlabelled album."),
+    "bases": Entry("bases", "List the bases that a concept can be learned on."),
+    "weights": Entry("weights", "The weights of bases that do not come with the program."),
+    "competitors": Entry(
+        "competitors", "What competes with a concept on a base: what a concept must beat, apart from the open words."
+    ),
+    "concepts": Entry("concepts", "The concepts that were learned and saved."),
+    "cache": Entry("cache", "What bases saw in photos, kept for the next time."),
+    "doctor": Entry("doctor", "Look at everything the program needs, and say how to mend it."),
+}
 
-personalize_app = new_app()
-personalize.register(personalize_app)
+app = lazy_app("Teach an open-vocabulary segmenter your own things from one to five photos.", VERBS)
 
 
 def main() -> None:
@@ -37,4 +40,8 @@ def main() -> None:
 
 def personalize_main() -> None:
     """Run `personalize` with the arguments of this process."""
-    run(personalize_app, "personalize")
+    from ovss_personal.cli import personalize
+
+    alone = new_app()
+    personalize.register(alone)
+    run(alone, "personalize")

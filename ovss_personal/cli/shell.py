@@ -76,7 +76,7 @@ UNNAMED_BASE = BaseOptions()
 _ParserError: Any = typer.BadParameter.__bases__[0]
 
 
-def new_app(help: str | None = None) -> typer.Typer:
+def new_app(help: str | None = None, **more: Any) -> typer.Typer:
     """A plain typer application: no rich boxes, which cost start-up time and break in pipes."""
     return typer.Typer(
         help=help,
@@ -84,6 +84,7 @@ def new_app(help: str | None = None) -> typer.Typer:
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
+        **more,
     )
 
 
