@@ -238,7 +238,7 @@ class _Concepts:
         for number, taken in self._taken.items():
             own, layer = self._of(number), self._layers[number]
             names = [layer.words.shape[1] + i for i in layer.bound]
-            taken[some] = claim(taken[some], found[own], layer.limits(), names)
+            taken[some] = claim(taken[some], found[own], self._limits[own], names)
 
     def over(self, number: int, picture: Callable[[Tensor], Tensor], labels: Tensor, best: Tensor) -> Painted:
         """A layer's words with its concepts over them. Shape: labels (T, P), best (V + F,)."""

@@ -130,7 +130,7 @@ class OdiseLabel:
     @cached_property
     def _seen_rows(self) -> frozenset[bytes]:
         """The vectors of the words that training has seen: by them `word_scores` knows those words, and no others."""
-        return frozenset(map(_bytes, self.encode(sorted(self.seen))))
+        return frozenset(_bytes(self.encode(sorted(self.seen))))
 
     def _row(self, word: str) -> Tensor:
         """(D,) of one word."""
@@ -196,7 +196,8 @@ class OdiseLabel:
     def word_scores(self, proposals: Proposals, text: Tensor) -> Tensor:
         """The geometric ensemble of both halves, times the probability of being an object."""
         trained, clip = self.space.logits(proposals.embeddings, text)
-        seen = torch.tensor([_bytes(row) in self._seen_rows for row in text], dtype=torch.bool, device=text.device)
+        known = [row in self._seen_rows for row in _bytes(text)]
+        seen = torch.tensor(known, dtype=torch.bool, device=text.device)
         scores = ensemble(trained, clip, seen, self.space.shares).softmax(1)
         return self._objectness(proposals, trained)[:, None] * scores
 
@@ -252,5 +253,6 @@ def assemble(size: Size, labels: bool, files: Checkpoints | None) -> Network:
     return Network(trained, Extractor(unet, vae), FrozenClip(filled("clip", build_clip(size)), size), caption)
 
 
-def _bytes(row: Tensor) -> bytes:
-    return row.detach().cpu().numpy().tobytes()
+def _bytes(rows: Tensor) -> list[bytes]:
+    """Of each row; fetched from the device together."""
+    return [row.tobytes() for row in rows.detach().cpu().numpy()]
