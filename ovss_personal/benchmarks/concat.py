@@ -53,6 +53,8 @@ def build(root: Path, out: Path, seed: int = 0, tests: int | None = None) -> Pat
                 positives=_below_data(concept.positives),
                 negatives=_below_data(concept.negatives),
                 pairs=tuple(pairs),
+                album=_below_data(concept.album),
+                look_alikes=_below_data(concept.look_alikes),
             )
         )
     return write_manifest(Manifest(f"{source.name}-concat", source.words, tuple(concepts), out), data=root)

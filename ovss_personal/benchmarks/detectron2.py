@@ -37,7 +37,7 @@ def register_detectron2(manifest: Manifest) -> list[str]:
     names = []
     for number, concept in enumerate(manifest.concepts):
         sets = {f"shots{count}": concept.shots[:count] for count in SHOT_COUNTS if count <= len(concept.shots)}
-        sets |= {"test": (*concept.positives, *concept.negatives), "pairs": concept.pairs}
+        sets |= {"test": (*concept.positives, *concept.negatives, *concept.look_alikes), "pairs": concept.pairs}
         for what, items in sets.items():
             if not items:
                 continue

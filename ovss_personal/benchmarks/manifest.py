@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -25,8 +25,9 @@ from ovss_personal.structures import BoolMask, RGBImage, Shot
 
 FORMAT_VERSION = 1
 DATA = "data:"
-KINDS = ("shots", "positives", "negatives", "pairs", "album")
-OPTIONAL = ("album",)  # left out of manifests that were made before there was one
+KINDS = ("shots", "positives", "negatives", "pairs", "album", "look_alikes")
+OPTIONAL = ("album", "look_alikes")  # left out of manifests that were made before there were any
+SPARE = "spare_shots_are_tests"
 
 
 @dataclass(frozen=True)
@@ -49,10 +50,16 @@ class Item:
 
 @dataclass(frozen=True)
 class ConceptSet:
-    """One concept: 5 shots (the first 1 and 3 are the smaller sets), and the test images of each kind.
+    """One concept: its shots, of which the first K are learned from, and the test images of each kind.
 
-    `pairs` show the concept beside a look-alike. `album` are photos that a method may see without their masks, which
-    say where the concept is in some of them.
+    Attributes:
+        positives, negatives: test images with the concept and without it.
+        pairs: test images of the concept beside a look-alike.
+        album: photos that a method may see without their masks, which say where the concept is in some of them.
+        look_alikes: test images without the concept that are hard, since they show another thing of its class; they
+            are counted apart from the negatives.
+        spare_shots_are_tests: whether shots beyond the first K are positives where K are learned from, for data sets
+            with few photos of each thing.
     """
 
     name: str
@@ -62,6 +69,12 @@ class ConceptSet:
     negatives: tuple[Item, ...]
     pairs: tuple[Item, ...] = ()
     album: tuple[Item, ...] = ()
+    look_alikes: tuple[Item, ...] = ()
+    spare_shots_are_tests: bool = field(default=False, kw_only=True)
+
+    def positives_at(self, shots: int) -> tuple[Item, ...]:
+        """The test images with the concept where the first `shots` are learned from."""
+        return (*self.shots[shots:], *self.positives) if self.spare_shots_are_tests else self.positives
 
 
 @dataclass(frozen=True)
@@ -75,10 +88,7 @@ class Manifest:
 
     def path(self, name: str) -> Path:
         """Where a file of the manifest is. Raises ConfigError if `data.txt` is needed and not there."""
-        folder = self.root
-        while name.startswith(DATA):
-            folder, name = _data_folder(folder), name.removeprefix(DATA)
-        return folder / name
+        return located(self.root, name)
 
     def words_beside(self, concept: ConceptSet) -> tuple[str, ...]:
         """The open words without the class name, which the personal word stands in for."""
@@ -86,10 +96,7 @@ class Manifest:
 
     def image(self, item: Item) -> RGBImage:
         """(H, W, 3) uint8. Raises InputError if the file is not the one the manifest was made of."""
-        path = self.path(item.image)
-        if sha256_file(path) != item.sha256:
-            raise InputError("has changed since the manifest was made.", path=path, hint="build the benchmark again.")
-        return load_image(path)
+        return checked_image(self.path(item.image), item.sha256)
 
     def mask(self, item: Item, image: RGBImage) -> BoolMask:
         """(H, W) bool, all false where the concept is absent. Raises MaskError if it cannot be read as grey."""
@@ -120,13 +127,43 @@ class Manifest:
         return Shot(image=image, mask=self.mask(item, image), name=item.image.rpartition(":")[2], sha256=item.sha256)
 
 
+def located(root: Path, name: str) -> Path:
+    """Where a file that the manifest in `root` names is. Raises ConfigError if `data.txt` is needed and not there."""
+    while name.startswith(DATA):
+        root, name = _data_folder(root), name.removeprefix(DATA)
+    return root / name
+
+
+def checked_image(path: Path, sha256: str) -> RGBImage:
+    """(H, W, 3) uint8. Raises InputError if the file is not the one the manifest was made of."""
+    if sha256_file(path) != sha256:
+        raise InputError("has changed since the manifest was made.", path=path, hint="build the benchmark again.")
+    return load_image(path)
+
+
+def check_inside(name: str) -> None:
+    """Raises ValueError for the name of a file that is not below the manifest's folder or that of the raw data."""
+    inside = PurePosixPath(name.replace(DATA, ""))
+    if inside.is_absolute() or ".." in inside.parts:
+        raise ValueError(f"'{name}' leads out of the benchmark")
+
+
 def write_manifest(manifest: Manifest, data: Path | None = None) -> Path:
     """Write `manifest.json` in the benchmark's root, and the folder of the raw data set, if any, to `data.txt`."""
-    if data is not None:
-        atomic_write(manifest.root / "data.txt", f"{data.resolve()}\n".encode())
     content = {"format_version": FORMAT_VERSION, **asdict(manifest)}
     del content["root"]
-    path = manifest.root / "manifest.json"
+    for concept in content["concepts"]:
+        for key in ("look_alikes", SPARE):  # so that benchmarks without them stay the bytes that they were
+            if not concept[key]:
+                del concept[key]
+    return write_content(content, manifest.root, data)
+
+
+def write_content(content: dict[str, Any], root: Path, data: Path | None) -> Path:
+    """Write `manifest.json` and, where there are raw data, `data.txt` into `root`; returns the manifest's path."""
+    if data is not None:
+        atomic_write(root / "data.txt", f"{data.resolve()}\n".encode())
+    path = root / "manifest.json"
     atomic_write(path, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
     return path
 
@@ -140,10 +177,14 @@ def read_manifest(path: str | Path) -> Manifest:
     path = Path(path)
     try:
         content = json.loads(path.read_text("utf-8"))
+        if "kind" in content:
+            raise ValueError(f"it is one of {content['kind']}, which has no concepts")
         if content["format_version"] != FORMAT_VERSION:
             raise ValueError(f"format_version {content['format_version']} is not {FORMAT_VERSION}")
         concepts = tuple(
-            ConceptSet(c["name"], c["class_name"], *(_items(_rows(c, kind)) for kind in KINDS))
+            ConceptSet(
+                c["name"], c["class_name"], *(_items(_rows(c, kind)) for kind in KINDS), spare_shots_are_tests=_spare(c)
+            )
             for c in content["concepts"]
         )
         manifest = Manifest(content["name"], tuple(content["words"]), concepts, path.parent)
@@ -160,12 +201,23 @@ def read_manifest(path: str | Path) -> Manifest:
                     path=path,
                     hint=f"Give it {kind} and build the benchmark again.",
                 )
-        tests = {item.sha256 for item in (*concept.positives, *concept.negatives, *concept.pairs)}
-        for kind, items in (("shots", concept.shots), ("album", concept.album)):
-            leaks = [item.image for item in items if item.sha256 in tests]
+        for kind, leaks in _leaks(concept).items():
             if leaks:
                 raise ConfigError(f"'{concept.name}' is tested on its own {kind}: {', '.join(leaks)}.", path=path)
     return manifest
+
+
+def _leaks(concept: ConceptSet) -> dict[str, list[str]]:
+    """The shots that are among the tests of a fit that they take part in, and such photos of the album."""
+
+    def tests(shots: int) -> set[str]:
+        without = (*concept.negatives, *concept.pairs, *concept.look_alikes)
+        return {item.sha256 for item in (*concept.positives_at(shots), *without)}
+
+    return {
+        "shots": [item.image for number, item in enumerate(concept.shots, 1) if item.sha256 in tests(number)],
+        "album": [item.image for item in concept.album if item.sha256 in tests(1)],
+    }
 
 
 def _rows(concept: dict[str, Any], kind: str) -> list[dict[str, Any]]:
@@ -173,12 +225,17 @@ def _rows(concept: dict[str, Any], kind: str) -> list[dict[str, Any]]:
     return rows
 
 
+def _spare(concept: dict[str, Any]) -> bool:
+    spare = concept.get(SPARE, False)
+    if not isinstance(spare, bool):
+        raise ValueError(f"{SPARE} is neither true nor false")
+    return spare
+
+
 def _items(rows: Sequence[dict[str, Any]]) -> tuple[Item, ...]:
     items = tuple(Item(row["image"], row["mask"], row["sha256"], row.get("labels")) for row in rows)
     for name in (name for item in items for name in (item.image, item.mask, item.labels) if name is not None):
-        inside = PurePosixPath(name.replace(DATA, ""))
-        if inside.is_absolute() or ".." in inside.parts:
-            raise ValueError(f"'{name}' leads out of the benchmark")
+        check_inside(name)
     return items
 
 

@@ -17,6 +17,9 @@ Seed = Annotated[int, typer.Option(min=0, help="The same seed makes the same byt
 Tests = Annotated[
     int | None, typer.Option(min=1, help="Test photos with the object, and as many without, at most; all if left out.")
 ]
+Classes = Annotated[
+    Path | None, typer.Option(help="A file of lines 'name: class word', for names that the program does not know.")
+]
 
 _RAW = {
     "fss": "Make FSS^per of FSS-1000: 30 classes, each against its look-alike.",
@@ -39,6 +42,7 @@ def register(app: typer.Typer) -> None:
         "folder",
         example='ovss-personal benchmark build folder --root mugs --out mugs_per --concept "my mug" --class-name mug',
     )(build_folder)
+    verb(build, "davis", example="ovss-personal benchmark build davis --root DAVIS --out davis_per")(build_davis)
     verb(build, "stamps", example="ovss-personal benchmark build stamps --out stamps")(build_stamps)
     group = new_app("What methods are measured on.")
     group.add_typer(build, name="build")
@@ -59,8 +63,7 @@ def _build_of_raw_data(name: str, does: str) -> Callable[..., None]:
     ) -> None:
         from importlib import import_module
 
-        if root.resolve() == out.resolve():
-            raise UsageError("--root and --out are one folder.", path=out, hint="Choose another --out.")
+        _check_apart(root, out)
         builder = import_module(f"ovss_personal.benchmarks.{name}")
         _make(lambda folder: builder.build(root, folder, seed, tests), out, overwrite, as_json)
 
@@ -94,6 +97,26 @@ def build_folder(
         return build(root, folder, concept=name, class_name=kind, words=among, seed=seed)
 
     _make(make, out, overwrite, as_json)
+
+
+def build_davis(
+    *,
+    root: Annotated[Path, typer.Option(help="DAVIS 2016 or 2017, or a folder of one folder a sequence.")],
+    out: Out,
+    frames: Annotated[int, typer.Option(min=2, help="Of each sequence, spread evenly over it, at most.")] = 8,
+    image_set: Annotated[
+        str | None, typer.Option(help="The list below ImageSets/ of the sequences to take, e.g. 2017/val.")
+    ] = None,
+    classes: Classes = None,
+    overwrite: Overwrite = False,
+    as_json: JsonFlag = False,
+    debug: DebugFlag = False,
+) -> None:
+    """Make DAVIS^per of DAVIS 2016 or 2017: what a video shows, learned from its first frames."""
+    from ovss_personal.benchmarks.davis import build
+
+    _check_apart(root, out)
+    _make(lambda folder: build(root, folder, frames, image_set, classes), out, overwrite, as_json)
 
 
 def build_stamps(
@@ -134,6 +157,11 @@ def _make(build: Callable[[Path], Path], out: Path, overwrite: bool, as_json: bo
         print_json({"manifest": str(out / MANIFEST)})
     else:
         print(f"next: ovss-personal evaluate {out / MANIFEST}")
+
+
+def _check_apart(root: Path, out: Path) -> None:
+    if root.resolve() == out.resolve():
+        raise UsageError("--root and --out are one folder.", path=out, hint="Choose another --out.")
 
 
 def _check_new(out: Path, overwrite: bool) -> None:

@@ -52,6 +52,7 @@ def evaluate(
     proposals: Annotated[
         bool, typer.Option("--proposals", help="Also measure the base alone: its best proposals and its background.")
     ] = False,
+    by_concept: Annotated[bool, typer.Option("--by-concept", help="Also print a table with a row a concept.")] = False,
     engine: Annotated[
         Literal["local", "ray"], typer.Option(help="ray: on the cluster that RAY_ADDRESS names, or one started here.")
     ] = "local",
@@ -77,6 +78,7 @@ def evaluate(
         options=base.given,
         methods=tuple(methods) if methods else None,
         shots=_numbers(shots) if shots else None,
+        by_concept=by_concept or None,
     )
     benchmark = read_manifest(experiment.manifest)
     _check_shots(experiment, benchmark)
@@ -105,7 +107,7 @@ def evaluate(
         with engines.engine(engine, examiner, job, workers) as chosen, progress_bar() as progress:
             results = runner.evaluate(examiner, out, chosen, progress, announce)
         quality = base_quality(segmenter, benchmark, examiner.cache) if proposals else None
-        run = cells.Run(benchmark.name, segmenter.name, results, experiment.table)
+        run = cells.Run(benchmark.name, segmenter.name, results, experiment.table, experiment.by_concept)
         if out:
             report.write(run, out, quality)
         if out and sheets:

@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ovss_personal.evaluation.metrics import mean_and_interval
+from ovss_personal.evaluation.metrics import mean_and_interval, mean_of
 from ovss_personal.evaluation.paper import Shots
 from ovss_personal.evaluation.results import Result
 
 METRICS = {
     "iou": "IoU^per",
+    "photo_iou": "IoU of a photo",
+    "best_proposal": "best proposal",
+    "missed": "missed though proposed",
     "precision": "precision",
     "recall": "recall",
     "false_alarms": "false alarms",
+    "look_alike_alarms": "look-alike alarms",
     "miou": "mIoU",
     "others_miou": "mIoU others",
     "pairs_iou": "side by side",
@@ -23,12 +27,18 @@ METRICS = {
 
 @dataclass(frozen=True)
 class Run:
-    """What one evaluation gave; `table` is the paper's that it repeats."""
+    """What one evaluation gave.
+
+    Attributes:
+        table: the paper's that it repeats.
+        by_concept: whether its report has a table of the concepts.
+    """
 
     benchmark: str
     base: str
     results: Sequence[Result]
     table: int | None = None
+    by_concept: bool = False
 
 
 @dataclass(frozen=True)
@@ -62,13 +72,16 @@ def _cell(method: str, shots: Shots, metric: str, results: Sequence[Result]) -> 
     by_concept: dict[str, list[Result]] = {}
     for result in results:
         by_concept.setdefault(result.concept, []).append(result)
-    means = [_mean([getattr(result, metric) for result in of_one]) for of_one in by_concept.values()]
-    pairs = metric.startswith("pairs")
-    images = sum(of[0].pairs if pairs else of[0].positives + of[0].negatives for of in by_concept.values())
+    means = [mean_of([getattr(result, metric) for result in of_one]) for of_one in by_concept.values()]
+    images = sum(_images(of[0], metric) for of in by_concept.values())
     known = sum(mean == mean for mean in means)
     return Cell(method, shots, metric, *mean_and_interval(means), concepts=known, images=images)
 
 
-def _mean(values: Sequence[float]) -> float:
-    known = [value for value in values if value == value]
-    return sum(known) / len(known) if known else float("nan")
+def _images(result: Result, metric: str) -> int:
+    """How many images the metric is of."""
+    if metric.startswith("pairs"):
+        return result.pairs
+    if metric in ("photo_iou", "best_proposal", "missed"):
+        return result.positives
+    return result.look_alikes if metric == "look_alike_alarms" else result.positives + result.negatives

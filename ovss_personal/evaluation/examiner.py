@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,8 @@ from ovss_personal.engine.see import SeenShot, propose
 from ovss_personal.errors import UsageError
 from ovss_personal.evaluation import knn
 from ovss_personal.evaluation.methods import Method
-from ovss_personal.evaluation.metrics import Confusion, PersonalCounts
+from ovss_personal.evaluation.metrics import LabelCounts
+from ovss_personal.evaluation.proposals import best_ious
 from ovss_personal.evaluation.results import Key, Result
 from ovss_personal.evaluation.seggpt import SegGpt
 from ovss_personal.painting.painter import paint
@@ -73,6 +75,9 @@ class _Learned:
     prompts: Sequence[Shot] = ()
 
 
+_ByKey = Mapping[Key, _Learned]
+
+
 class Examiner:
     """Measures concepts of one benchmark on one base.
 
@@ -111,7 +116,8 @@ class Examiner:
     def items(self, concept: ConceptSet) -> tuple[Item, ...]:
         """Every image of the concept that passes through the base."""
         album = concept.album if any(method.album for method in self.methods) else ()
-        return (*concept.shots[: max(self.shots)], *album, *concept.positives, *concept.negatives, *concept.pairs)
+        shots = concept.shots if concept.spare_shots_are_tests else concept.shots[: max(self.shots)]
+        return (*shots, *album, *concept.positives, *concept.negatives, *concept.pairs, *concept.look_alikes)
 
     def keys(self, concept: ConceptSet) -> list[Key]:
         """What `examine` gives results of, in its order."""
@@ -129,14 +135,22 @@ class Examiner:
         learned = self._learn(concept)
         words = self.manifest.words_beside(concept)
         personal = len(words) + len(self.base.extra_words)
-        alone, beside = ({key: _Counts(personal) for key in learned} for _ in range(2))
-        for counts, items in ((alone, (*concept.positives, *concept.negatives)), (beside, concept.pairs)):
+        alone, beside, alike = ({key: LabelCounts(personal) for key in learned} for _ in range(3))
+        if concept.spare_shots_are_tests:
+            for number, item in enumerate(concept.shots):
+                without = {key: what for key, what in learned.items() if key[1] <= number}  # key[1] is K
+                self._test(concept, item, without, alone)
+        for counts, items in (
+            (alone, (*concept.positives, *concept.negatives)),
+            (beside, concept.pairs),
+            (alike, concept.look_alikes),
+        ):
             for item in items:
                 self._test(concept, item, learned, counts)
         return [
             Result(
                 *key,
-                positives=len(concept.positives),
+                positives=len(concept.positives_at(key[1])),
                 negatives=len(concept.negatives),
                 pairs=len(concept.pairs),
                 iou=alone[key].personal.iou,
@@ -147,6 +161,11 @@ class Examiner:
                 others_miou=alone[key].words.mean_iou(leave_out=[personal]),
                 pairs_iou=beside[key].personal.iou,
                 pairs_miou=beside[key].words.mean_iou(),
+                photo_iou=alone[key].personal.photo_iou,
+                best_proposal=alone[key].personal.best_proposal,
+                missed=alone[key].personal.missed_rate,
+                look_alikes=len(concept.look_alikes),
+                look_alike_alarms=alike[key].personal.false_alarm_rate,
             )
             for key in learned
         ]
@@ -180,7 +199,9 @@ class Examiner:
         return learned
 
     @torch.no_grad()
-    def _test(self, concept: ConceptSet, item: Item, learned: dict[Key, _Learned], counts: dict[Key, _Counts]) -> None:
+    def _test(self, concept: ConceptSet, item: Item, learned: _ByKey, counts: Mapping[Key, LabelCounts]) -> None:
+        if not learned:
+            return
         image = self.manifest.image(item)
         proposals = propose(self.base, image, self.cache)
         text = self.base.encode(self.manifest.words_beside(concept))
@@ -196,9 +217,11 @@ class Examiner:
             if what.prompts:
                 maps[key] = np.where(self._segment(image, what.prompts), personal, before)
         told = self.manifest.labels(item, image, concept)
-        truth = np.where(self.manifest.mask(item, image), personal, before if told is None else told)
+        mask = self.manifest.mask(item, image)
+        truth = np.where(mask, personal, before if told is None else told)
+        proposed = best_ious(proposals, torch.from_numpy(mask)[None])[0] if mask.any() else math.nan
         for key, found in maps.items():
-            counts[key].add(found, truth)
+            counts[key].add(found, truth, proposed)
 
     def _score(
         self, concept: ConceptSet, proposals: Proposals, text: Tensor, plain: ScoredProposals, learned: _Learned
@@ -215,17 +238,6 @@ class Examiner:
     def _segment(self, image: RGBImage, prompts: Sequence[Shot]) -> BoolMask:
         assert self._seggpt is not None
         return self._seggpt.segment(image, prompts)
-
-
-class _Counts:
-    """The pixels of a test set under one method; labels are words, then the concept."""
-
-    def __init__(self, personal: int) -> None:
-        self.personal = PersonalCounts()
-        self.words = Confusion(personal + 1)
-
-    def add(self, found: Any, truth: Any) -> None:
-        self.personal.add_pairs(self.words.add(found, truth), self.words.counts.shape[1] - 1)
 
 
 _Run = tuple[FitConfig, int, bool]  # number of shots, whether with the album

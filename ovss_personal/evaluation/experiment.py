@@ -31,6 +31,7 @@ class Experiment:
         alpha, learning_rate, iterations, lambda_z, lambda_m: as in `FitConfig`, for every method that is fitted; of
             several values, each is measured. Empty is the method's own.
         table: of the paper, whose numbers the report puts beside ours.
+        by_concept: whether the report also has a table with a row for each concept.
     """
 
     manifest: str
@@ -45,6 +46,7 @@ class Experiment:
     lambda_z: tuple[float, ...] = ()
     lambda_m: tuple[float, ...] = ()
     table: int | None = None
+    by_concept: bool = False
 
     def __post_init__(self) -> None:
         for name in ("manifest", "base"):
@@ -70,6 +72,7 @@ class Experiment:
                 except FieldError as error:
                     raise FieldError(name, value, error.expected) from None
         require(self.table is None or self.table in TABLES, "table", self.table, f"one of {TABLES}")
+        require(isinstance(self.by_concept, bool), "by_concept", self.by_concept, "true or false")
 
     def base_options(self) -> dict[str, Any]:
         """What `load_base` is called with."""

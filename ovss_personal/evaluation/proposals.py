@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ovss_personal.bases.base import Base
 from ovss_personal.benchmarks.manifest import ConceptSet, Item, Manifest
@@ -13,6 +14,9 @@ from ovss_personal.engine.find import Finder
 from ovss_personal.engine.see import propose, see
 from ovss_personal.painting.grid import mask_rows
 from ovss_personal.store.cache import ProposalCache
+from ovss_personal.structures import Proposals
+
+AT_ONCE = 4_000_000  # mask pixels that are made at a time: 16 MB
 
 
 @dataclass(frozen=True)
@@ -53,13 +57,33 @@ def base_quality(base: Base, manifest: Manifest, cache: ProposalCache | None = N
 
 
 @torch.no_grad()
+def best_ious(proposals: Proposals, truths: Tensor, void: Tensor | None = None) -> list[float]:
+    """The best IoU of any proposal with each of some masks at the image's size.
+
+    Args:
+        truths: (I, H, W) bool.
+        void: (H, W) bool, the pixels that do not count, none of them in a mask.
+    """
+    count, (height, width) = len(proposals.masks), truths.shape[1:]
+    truths = truths.to(proposals.masks.device)
+    counts = torch.ones_like(truths[0]) if void is None else ~void.to(truths.device)
+    both = torch.zeros(count, len(truths), dtype=torch.float64, device=truths.device)
+    areas = both[:, :1].clone()
+    step = max(1, AT_ONCE // (count * width))
+    for start in range(0, height, step):
+        stop = min(height, start + step)
+        masks = (mask_rows(proposals.masks, proposals.canvas, start, stop) > 0) & counts[start:stop]
+        masks = masks.flatten(1).float()
+        both += masks @ truths[:, start:stop].flatten(1).float().T
+        areas += masks.sum(1, keepdim=True)
+    either = areas + truths.flatten(1).sum(1) - both
+    return [float(best) for best in (both / either.clamp(min=1)).amax(0)]
+
+
 def _best_iou(base: Base, manifest: Manifest, item: Item, cache: ProposalCache | None) -> float:
     image = manifest.image(item)
-    proposals = propose(base, image, cache)
-    truth = torch.from_numpy(manifest.mask(item, image)).flatten().to(proposals.masks.device)
-    masks = (mask_rows(proposals.masks, proposals.canvas, 0, image.shape[0]) > 0).flatten(1)
-    both = (masks & truth).sum(1)
-    return float((both / (masks | truth).sum(1).clamp(min=1)).max())
+    truth = torch.from_numpy(manifest.mask(item, image))
+    return best_ious(propose(base, image, cache), truth[None])[0]
 
 
 @torch.no_grad()

@@ -13,6 +13,7 @@ from typing import Any
 from ovss_personal.errors import InputError
 from ovss_personal.evaluation.cells import METRICS, Cell, Run, cells
 from ovss_personal.evaluation.figures import write_figures
+from ovss_personal.evaluation.metrics import mean_of
 from ovss_personal.evaluation.paper import PAPER, PaperTable, Place
 from ovss_personal.evaluation.proposals import BaseQuality
 from ovss_personal.evaluation.results import RESULTS_FILE, RUN_FILE, read_results
@@ -28,23 +29,42 @@ def summary(run: Run) -> list[dict[str, Any]]:
 
 
 def markdown(run: Run, quality: BaseQuality | None = None) -> str:
-    """The table of all metrics, in percent, and the paper's table that the run repeats."""
+    """The table of all metrics that the benchmark has, in percent; of the concepts, if the run asks for it; and the
+    paper's that the run repeats."""
     found = {(cell.method, cell.shots, cell.metric): cell for cell in cells(run)}
     some = next(iter(found.values()))
-    lines = [_row(["method", "K", *METRICS.values()]), _rule(2 + len(METRICS))]
+    known = [metric for metric in METRICS if any(cell.concepts for (*_, of), cell in found.items() if of == metric)]
+    lines = [_row(["method", "K", *(METRICS[metric] for metric in known)]), _rule(2 + len(known))]
     for method, shots in dict.fromkeys((method, shots) for method, shots, _ in found):
-        numbers = [_percent(found[method, shots, metric], interval=metric == "iou") for metric in METRICS]
+        numbers = [_percent(found[method, shots, metric], interval=metric == "iou") for metric in known]
         lines.append(_row([method, str(shots), *numbers]))
     concepts = len({result.concept for result in run.results})
     lines += [
         "",
         f"Each number rests on {concepts} concepts and {some.images} test images; in brackets, 95 % intervals.",
     ]
+    if run.by_concept:
+        lines += ["", concept_table(run)]
     if quality:
         lines += ["", proposals_line(quality)]
     if run.table:
         lines += ["", paper_table(run.table, [run])]
     return "\n".join(lines) + "\n"
+
+
+def concept_table(run: Run) -> str:
+    """The mean IoU of each concept's photos as Markdown, a column for every method and K, and the means of the rows."""
+    places = dict.fromkeys((result.method, result.shots) for result in run.results)
+    heads = [f"{method}, K = {shots}" if shots else method for method, shots in places]
+    lines = [_row(["concept", "best proposal", *heads]), _rule(2 + len(heads))]
+    rows: list[list[float]] = []
+    for concept in dict.fromkeys(result.concept for result in run.results):
+        own = [result for result in run.results if result.concept == concept]
+        ious = [mean_of([r.photo_iou for r in own if (r.method, r.shots) == place]) for place in places]
+        rows.append([own[0].best_proposal, *ious])
+        lines.append(_row([concept, *map(_number, rows[-1])]))
+    lines.append(_row(["mean", *(_number(mean_of(column)) for column in zip(*rows, strict=True))]))
+    return "\n".join(["IoU of a photo, by concept", "", *lines])
 
 
 def paper_tables(runs: Sequence[Run]) -> str:
@@ -151,7 +171,11 @@ def _percent(cell: Cell | None, interval: bool = True) -> str:
     if cell is None or cell.mean != cell.mean:
         return EMPTY
     between = f" [{100 * cell.low:.1f}, {100 * cell.high:.1f}]" if interval else ""
-    return f"{100 * cell.mean:.1f}{between}"
+    return f"{_number(cell.mean)}{between}"
+
+
+def _number(share: float) -> str:
+    return EMPTY if share != share else f"{100 * share:.1f}"
 
 
 def _row(texts: Sequence[str]) -> str:

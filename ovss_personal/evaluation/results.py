@@ -16,6 +16,7 @@ from ovss_personal.store.files import atomic_write, locked, write_errors
 
 RESULTS_FILE = "results.jsonl"
 RUN_FILE = "run.json"
+LATER = ("photo_iou", "best_proposal", "missed", "look_alike_alarms")  # than the first results that are still read
 Key = tuple[str, int, str, int]  # concept, K, method, seed
 
 
@@ -28,6 +29,10 @@ class Result:
         miou: mean IoU of the personal word and every other word of the truth.
         others_miou: the same without the personal word.
         pairs: side-by-side images; `pairs_iou` and `pairs_miou` are of these.
+        photo_iou: mean of the positives' own IoUs; `iou` is of the pixels of all test images together.
+        best_proposal: mean over the positives of the best IoU of any proposal.
+        missed: share of the positives in which a proposal was the object but nothing was called it.
+        look_alikes: hard negatives, counted apart; `look_alike_alarms` are the false alarms among them.
     """
 
     concept: str
@@ -45,14 +50,20 @@ class Result:
     others_miou: float
     pairs_iou: float
     pairs_miou: float
+    photo_iou: float = math.nan
+    best_proposal: float = math.nan
+    missed: float = math.nan
+    look_alikes: int = 0
+    look_alike_alarms: float = math.nan
 
     @property
     def key(self) -> Key:
         return self.concept, self.shots, self.method, self.seed
 
     def to_json(self) -> dict[str, Any]:
-        """A share of nothing is null: JSON has no NaN."""
-        return {name: None if value != value else value for name, value in asdict(self).items()}
+        """A share of nothing is null: JSON has no NaN. Of the fields that came later, such a one is left out."""
+        values = {name: None if value != value else value for name, value in asdict(self).items()}
+        return {name: value for name, value in values.items() if value is not None or name not in LATER}
 
     @classmethod
     def from_json(cls, row: dict[str, Any]) -> Result:

@@ -19,7 +19,7 @@ from ovss_personal.evaluation.results import Result, ResultsFile, expected_order
 from ovss_personal.store.cache import entry_bytes
 from ovss_personal.structures import Progress
 
-FORMAT_VERSION = 2  # 1: mask logits were not rounded
+FORMAT_VERSION = 3  # 1: mask logits were not rounded; 2: no figures of single photos
 IMAGES_AT_ONCE = 4  # images that a worker is given
 Announce = Callable[[int, int], None]  # images to look at, bytes that what is seen in them takes in the cache
 

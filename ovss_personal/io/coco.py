@@ -22,7 +22,7 @@ from ovss_personal.io.mask_checks import MaskOrientation, MaskResult, check_mask
 from ovss_personal.pixels.images import check_pixels
 from ovss_personal.structures import BoolMask
 
-__all__ = ["CocoPhoto", "coco_mask_of", "load_coco"]
+__all__ = ["CocoPhoto", "coco_mask_of", "coco_records", "coco_size", "draw_segmentation", "load_coco"]
 
 
 @dataclass(frozen=True)
@@ -56,12 +56,12 @@ def load_coco(path: str | Path, category: str | None = None) -> list[CocoPhoto]:
     """
     path = Path(path)
     content = read_json(path)
-    images = _records(content, "images", path)
-    names = {record.get("id"): str(record.get("name")) for record in _records(content, "categories", path)}
+    images = coco_records(content, "images", path)
+    names = {record.get("id"): str(record.get("name")) for record in coco_records(content, "categories", path)}
     ids = {image.get("id") for image in images}
     if len(ids) < len(images):
         raise MaskError("two images have the same id.", path=path, hint="Export it again.")
-    annotations = _records(content, "annotations", path)
+    annotations = coco_records(content, "annotations", path)
     for record in annotations:
         for kind, known in (("image", ids), ("category", set(names))):
             if (value := record.get(f"{kind}_id")) not in known:
@@ -76,7 +76,7 @@ def load_coco(path: str | Path, category: str | None = None) -> list[CocoPhoto]:
         if names[record["category_id"]] == wanted:
             of_image[record["image_id"]].append(record)
     return [
-        CocoPhoto(path, _file_name(image, path), _size(image, path), tuple(of_image[image.get("id")]))
+        CocoPhoto(path, _file_name(image, path), coco_size(image, path), tuple(of_image[image.get("id")]))
         for image in images
     ]
 
@@ -102,12 +102,12 @@ def coco_mask_of(
     mask = np.zeros(drawn_on, dtype=bool)
     for record in photo.annotations:
         what = f"annotation {record.get('id')} ({photo.file_name})"
-        mask |= _draw(record.get("segmentation"), drawn_on, photo.path, what)
+        mask |= draw_segmentation(record.get("segmentation"), drawn_on, photo.path, what)
     what = f"mask of {photo.file_name}"
     return check_mask(mask, path=photo.path, size=size, exif=exif, orientation=orientation, what=what)
 
 
-def _records(content: dict[str, Any], key: str, path: Path) -> list[dict[str, Any]]:
+def coco_records(content: dict[str, Any], key: str, path: Path) -> list[dict[str, Any]]:
     """The list of objects under `key`, whose ids are usable as keys."""
     records = content.get(key)
     if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
@@ -126,7 +126,8 @@ def _file_name(image: dict[str, Any], path: Path) -> str:
     return name.replace("\\", "/")
 
 
-def _size(image: dict[str, Any], path: Path) -> tuple[int, int] | None:
+def coco_size(image: dict[str, Any], path: Path) -> tuple[int, int] | None:
+    """(H, W) that the JSON gives a photo, or None. Raises MaskError if it is no size."""
     height, width = image.get("height"), image.get("width")
     if height is None and width is None:
         return None
@@ -136,8 +137,17 @@ def _size(image: dict[str, Any], path: Path) -> tuple[int, int] | None:
     return height, width
 
 
-def _draw(segmentation: object, size: tuple[int, int], path: Path, what: str) -> BoolMask:
-    """(H, W) bool of one annotation."""
+def draw_segmentation(segmentation: object, size: tuple[int, int], path: Path, what: str) -> BoolMask:
+    """(H, W) bool of one annotation.
+
+    Args:
+        segmentation: polygons or run lengths, as the JSON has them.
+        size: (H, W) of the photo that they are drawn on.
+        path, what: the JSON, and how to call the annotation, in messages.
+
+    Raises:
+        MaskError: it is neither.
+    """
     if isinstance(segmentation, dict):
         return _run_lengths(segmentation, size, path, what)
     if not isinstance(segmentation, list) or not segmentation or not isinstance(segmentation[0], list):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,18 @@ def benchmark(tmp_path: Path) -> Path:
     one = ConceptSet("my owl", "bird", (items[0],), tuple(items[1:5]), tuple(items[5:]))
     write_manifest(Manifest("owls", ("cat",), (one,), root))
     return root
+
+
+def test_look_alikes_and_an_album_stay_where_they_are(benchmark: Path, tmp_path: Path) -> None:
+    source = read_manifest(benchmark / "manifest.json")
+    (concept,) = source.concepts
+    without = concept.negatives
+    moved = replace(concept, negatives=without[:2], look_alikes=without[2:3], album=without[3:])
+    write_manifest(replace(source, concepts=(moved,)))
+    manifest = read_manifest(concat.build(benchmark, tmp_path / "out"))
+    (built,) = manifest.concepts
+    assert manifest.path(built.look_alikes[0].image) == benchmark / without[2].image
+    assert manifest.path(built.album[0].image) == benchmark / without[3].image
 
 
 def test_each_positive_stands_beside_another_negative_at_its_own_height(benchmark: Path, tmp_path: Path) -> None:

@@ -55,7 +55,36 @@ def test_an_image_that_changed_is_refused(manifest: Manifest) -> None:
     assert caught.value.path == str(manifest.root / item.image)
 
 
-@pytest.mark.parametrize("kind", ["positives", "negatives", "pairs"])
+def test_spare_shots_are_tests_only_where_the_manifest_says_so(manifest: Manifest) -> None:
+    (concept,) = manifest.concepts
+    plain = write_manifest(manifest).read_text("utf-8")
+    assert "spare_shots" not in plain and "look_alikes" not in plain  # the bytes that it was before there were any
+    first, second, third = (replace(concept.shots[0], sha256=letter * 64) for letter in "abc")
+    more = replace(concept, shots=(first, second, third))
+    assert [more.positives_at(count) for count in range(4)] == [concept.positives] * 4
+    spare = replace(more, spare_shots_are_tests=True)
+    assert [spare.positives_at(count) for count in range(4)] == [
+        (first, second, third, *concept.positives),
+        (second, third, *concept.positives),
+        (third, *concept.positives),
+        concept.positives,
+    ]
+    assert read_manifest(write_manifest(replace(manifest, concepts=(spare,)))).concepts == (spare,)
+    twice = replace(spare, shots=(first, second, first))  # learned from at K = 1, and tested on
+    path = write_manifest(replace(manifest, concepts=(twice,)))
+    with pytest.raises(ConfigError, match=r"'my owl' is tested on its own shots: 0.png\."):
+        read_manifest(path)
+    path = write_manifest(replace(manifest, concepts=(replace(spare, album=(third,)),)))
+    with pytest.raises(ConfigError, match=r"'my owl' is tested on its own album"):
+        read_manifest(path)
+    content = json.loads(plain)
+    content["concepts"][0]["spare_shots_are_tests"] = "no"
+    path.write_text(json.dumps(content))
+    with pytest.raises(ConfigError, match="spare_shots_are_tests is neither true nor false"):
+        read_manifest(path)
+
+
+@pytest.mark.parametrize("kind", ["positives", "negatives", "pairs", "look_alikes"])
 def test_a_shot_that_is_also_a_test_is_a_leak(manifest: Manifest, kind: str) -> None:
     (concept,) = manifest.concepts
     copied = replace(concept.shots[0], image="elsewhere.png")  # by content, whatever its name

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from end_to_end.commands import attempt, run
-from fakes import COLOURS, FakeBase, ade_labels, write_ade, write_cub, write_fss, write_stamps
+from fakes import COLOURS, FakeBase, ade_labels, write_ade, write_cub, write_davis, write_fss, write_stamps
 from fakes.raw import noise, save
 from PIL import Image
 
@@ -72,6 +72,21 @@ def test_a_folder_is_built_and_evaluated() -> None:
     assert outcome.stdout == "my mug (mug): 5 shots, 1 positives, 1 negatives; drawn in mine.png\n"
 
 
+def test_davis_is_built_shown_and_evaluated_by_concept() -> None:
+    write_davis(Path("raw"), "2017")
+    run("benchmark", "build", "davis", "--root", "raw", "--out", "davis_per", "--frames", "3")
+    Path("few.txt").write_text("cows: red cow\n")
+    run("benchmark", "build", "davis", "--root", "raw", "--out", "davis_per", "--classes", "few.txt", "--overwrite")
+    shown = run("benchmark", "show", "davis_per/manifest.json", "--concept", "my dog").stdout
+    assert shown == "my dog (dog): 3 shots, 5 positives, 4 negatives, 1 look_alikes; drawn in sheet.png\n"
+    assert read_manifest("davis_per/manifest.json").concepts[1].class_name == "red cow"
+    printed = run("evaluate", "davis_per/manifest.json", "--methods", "text", "--shots", "1", "--by-concept").stdout
+    assert "| look-alike alarms |" in printed and "\n| my car-turn | " in printed
+    assert run("evaluate", "davis_per/manifest.json", "--methods", "text", "--shots", "1").stdout in printed
+    outcome = attempt("evaluate", "davis_per/manifest.json", "--shots", "3")
+    assert outcome.code == 2 and "3 shots are more than the 1 that the benchmark has" in outcome.stderr
+
+
 def test_show_marks_the_object_and_leaves_negatives_unmarked() -> None:
     mine()
     run(*FOLDER, "--out", "built")
@@ -113,6 +128,7 @@ def test_known_words_are_the_truth_that_results_are_measured_against() -> None:
         ("fss", "error: empty: this is not FSS-1000"),
         ("cub", "error: empty: this is not CUB-200-2011"),
         ("ade", "error: empty: this is not ADE20K full"),
+        ("davis", "error: empty: this is not DAVIS"),
         ("concat", "error: empty/manifest.json: the manifest cannot be read"),
     ],
 )

@@ -51,7 +51,48 @@ def test_pairs_count_as_masks_do(found: np.ndarray, truth: np.ndarray) -> None:
     for labels, true in zip(found, truth, strict=True):
         by_mask.add(labels == 3, true == 3)
         by_pairs.add_pairs(confusion.add(labels, true), 3)
-    assert by_mask == by_pairs
+    assert (by_mask.tp, by_mask.fp, by_mask.fn) == (by_pairs.tp, by_pairs.fp, by_pairs.fn)
+    assert by_mask.ious == by_pairs.ious and by_mask.false_alarms == by_pairs.false_alarms
+    assert by_mask.negatives + len(by_mask.ious) == len(found)
+
+
+def square(*rows: int) -> np.ndarray:
+    """(20, 20) bool, true in these rows' first ten columns: 10 of 400 pixels each."""
+    mask = np.zeros((20, 20), bool)
+    mask[list(rows), :10] = True
+    return mask
+
+
+def counted(found: np.ndarray, truth: np.ndarray, proposed: float) -> PersonalCounts:
+    counts = PersonalCounts()
+    counts.add_pairs(Confusion(2).add(found.astype(int), truth.astype(int)), 1, proposed)
+    return counts
+
+
+def test_photos_count_alike_however_large_the_object_is() -> None:
+    counts = PersonalCounts()
+    counts.add(square(0), square(0))
+    counts.add(square(), square(*range(1, 10)))
+    counts.add(square(3), square())  # a negative
+    assert counts.photo_iou == 0.5 and counts.iou == 10 / 110
+    assert (
+        math.isnan(counts.best_proposal) and math.isnan(counts.missed_rate) and math.isnan(PersonalCounts().photo_iou)
+    )
+
+
+def test_missed_is_what_was_proposed_and_nothing_called() -> None:
+    truth, little = square(0, 1), square()
+    little[0, :3] = True  # hits, in less than 1 % of the picture
+    for found, proposed, missed in (
+        (square(), 0.5, 1.0),
+        (square(), 0.49, 0.0),  # nobody could have found it
+        (square(7, 8), 0.9, 1.0),  # elsewhere
+        (little, 0.9, 1.0),
+        (square(0), 0.9, 0.0),
+    ):
+        assert counted(found, truth, proposed).missed_rate == missed
+    assert counted(little, little, 0.9).missed_rate == 0.0  # all of a small object
+    assert counted(little, truth, 0.9).best_proposal == 0.9
 
 
 def test_an_interval_holds_its_mean_and_narrows() -> None:

@@ -59,6 +59,39 @@ def test_ours_stand_beside_the_paper_s_and_what_nobody_has_is_a_dash() -> None:
     assert stamps.count("| – |") >= 3 and "san_vit_b_16" not in stamps
 
 
+def test_a_table_has_no_column_that_nobody_has_a_number_for() -> None:
+    run = Run("davis", "embedded", [replace(ONE, photo_iou=0.4, best_proposal=0.9, missed=0.25, look_alikes=2)])
+    head, _, row = markdown(run).splitlines()[:3]
+    assert head == (
+        "| method | K | IoU^per | IoU of a photo | best proposal | missed though proposed | precision | recall "
+        "| false alarms | mIoU | mIoU others |"
+    )
+    assert row.startswith("| text | 0 | 50.0 [50.0, 50.0] | 40.0 | 90.0 | 25.0 | 60.0 | 70.0 | 10.0 |")
+    alarmed = replace(run.results[0], look_alike_alarms=0.5)
+    assert "| look-alike alarms |" in markdown(replace(run, results=[alarmed]))
+    images = {cell.metric: cell.images for cell in cells(replace(run, results=[alarmed]))}
+    assert (images["photo_iou"], images["look_alike_alarms"], images["iou"], images["pairs_iou"]) == (10, 2, 20, 0)
+
+
+def test_a_table_of_concepts_is_printed_where_the_run_asks_for_it() -> None:
+    rows = [
+        replace(ONE, concept=concept, method=method, shots=shots, photo_iou=iou, best_proposal=0.8)
+        for concept, more in (("my red", 0.0), ("my blue", 0.2))
+        for method, shots, iou in (("text", 0, 0.1 + more), ("full", 1, 0.3 + more), ("full", 3, math.nan))
+    ]
+    run = Run("davis", "embedded", rows)
+    assert "by concept" not in markdown(run)
+    assert markdown(replace(run, by_concept=True)).endswith("""
+IoU of a photo, by concept
+
+| concept | best proposal | text | full, K = 1 | full, K = 3 |
+|---|---|---|---|---|
+| my red | 80.0 | 10.0 | 30.0 | – |
+| my blue | 80.0 | 30.0 | 50.0 | – |
+| mean | 80.0 | 20.0 | 40.0 | – |
+""")
+
+
 TABLES = {
     1: """
 | base | benchmark | method | K | IoU^per, ours | IoU^per, paper | mIoU, ours | mIoU, paper | concepts | images |

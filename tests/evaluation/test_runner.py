@@ -47,6 +47,27 @@ def test_results_say_how_well_each_method_does(tmp_path: Path) -> None:
     assert best.iou > 0.7 and best.false_alarms == 0 and best.pairs_iou > 0.6
 
 
+def test_spare_shots_are_tested_on_where_they_are_not_learned_from(tmp_path: Path) -> None:
+    work = job(tmp_path, ("text", "knn"))
+    content = json.loads(work.manifest.read_text("utf-8"))
+    red = content["concepts"][0]
+    red["spare_shots_are_tests"] = True
+    red["look_alikes"] = [red["negatives"].pop()]
+    work.manifest.write_text(json.dumps(content))
+    examiner = work.examiner()
+    assert set(examiner.items(examiner.manifest.concepts[0])) >= {*examiner.manifest.concepts[0].look_alikes}
+    results = evaluate(examiner)
+    reds, blues = ({r.shots: r for r in results if r.concept == name} for name in ("my red", "my blue"))
+    assert {shots: r.positives for shots, r in reds.items()} == {0: 4, 1: 3, 2: 2}
+    assert {shots: r.positives for shots, r in blues.items()} == {0: 2, 1: 2, 2: 2}
+    for result in reds.values():
+        assert (result.negatives, result.look_alikes) == (1, 1) and result.look_alike_alarms in (0.0, 1.0)
+        assert 0 < result.best_proposal <= 1 and 0 <= result.missed <= 1
+    assert reds[1].best_proposal != reds[2].best_proposal  # over other photos
+    row = blues[1].to_json()
+    assert "look_alike_alarms" not in row and type(blues[1]).from_json(row).look_alikes == 0
+
+
 def test_an_album_is_looked_at_only_by_a_method_that_learns_from_it(tmp_path: Path) -> None:
     names = ("full+competitors", "full+competitors+album", "full+album")
     examiner = job(tmp_path, names).examiner()

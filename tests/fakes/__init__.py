@@ -1,7 +1,7 @@
 """Stand-ins that are small, exact and made by code: a base that sees colours, trees of stamps and data sets."""
 
 from fakes.base import COLOURS, DIM, OURS, FakeBase, photo, shot
-from fakes.raw import ade_labels, write_ade, write_cub, write_fss
+from fakes.raw import ade_labels, write_ade, write_cub, write_davis, write_fss
 from fakes.stamps import write_stamps
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "shot",
     "write_ade",
     "write_cub",
+    "write_davis",
     "write_fss",
     "write_stamps",
 ]

@@ -104,3 +104,34 @@ def write_ade(root: Path, *, prepared: bool = True) -> Path:
                 folder / f"{name}_seg.png", np.stack([own // 256 * 10 + 3, own % 256, 0 * own + 9], 2).astype(np.uint8)
             )
     return root
+
+
+DAVIS_FRAMES = {"cows": 20, "dog": 8, "libby": 3, "car-turn": 10}  # of each sequence; libby is a dog too
+
+
+def write_davis(root: Path, layout: str) -> Path:
+    """Four sequences as DAVIS `2016`, `2017` or `plain` folders have them; returns `root`.
+
+    The thing is a bar that moves down a row a frame; in 2017 its right half is a second object.
+    """
+    photos, masks = (root, root) if layout == "plain" else (root / "JPEGImages" / "480p", root / "Annotations" / "480p")
+    lines = []
+    for seed, (name, count) in enumerate(DAVIS_FRAMES.items()):
+        for frame in range(count):
+            save(photos / name / f"{frame:05d}.jpg", noise(1000 * seed + frame))
+            labels = np.zeros((24, 32), np.uint8)
+            labels[frame : frame + 4, 4:16], labels[frame : frame + 4, 16:28] = 1, 2
+            picture = Image.fromarray(np.where(labels, 255, 0).astype(np.uint8) if layout != "2017" else labels)
+            if layout == "2017":
+                picture = picture.convert("P")
+                picture.putpalette([0, 0, 0, 128, 0, 0, 0, 128, 0])
+                picture.putdata(labels.ravel().tolist())
+            path = masks / name / f"{frame:05d}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            picture.save(path)
+            lines.append(f"/JPEGImages/480p/{name}/{frame:05d}.jpg /Annotations/480p/{name}/{frame:05d}.png ")
+    if layout != "plain":
+        listed = root / "ImageSets" / ("480p" if layout == "2016" else "2017") / "val.txt"
+        listed.parent.mkdir(parents=True)
+        listed.write_text("\n".join(lines if layout == "2016" else DAVIS_FRAMES) + "\n")
+    return root
