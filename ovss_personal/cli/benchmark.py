@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ovss_personal.cli.shell import DebugFlag, JsonFlag, Overwrite, new_app, print_json, verb
 from ovss_personal.errors import OutputError, UsageError
+
+if TYPE_CHECKING:
+    from ovss_personal.structures import BoolMask, RGBImage
 
 Root = Annotated[Path, typer.Option(help="The raw data (see datasets/README.md); for concat, a built benchmark.")]
 Out = Annotated[Path, typer.Option(help="The folder for manifest.json and the pictures it needs.")]
@@ -30,6 +33,7 @@ _RAW = {
 _ROOTS = {"fss": "fewshot_data", "cub": "CUB_200_2011", "ade": "ADE20K_2021_17_01", "concat": "cub_per"}
 MANIFEST = "manifest.json"
 _SIDE = 240  # pixels
+_PHOTOS = 10  # of a benchmark of instances that are drawn
 
 
 def register(app: typer.Typer) -> None:
@@ -43,6 +47,8 @@ def register(app: typer.Typer) -> None:
         example='ovss-personal benchmark build folder --root mugs --out mugs_per --concept "my mug" --class-name mug',
     )(build_folder)
     verb(build, "davis", example="ovss-personal benchmark build davis --root DAVIS --out davis_per")(build_davis)
+    verb(build, "album", example="ovss-personal benchmark build album --root OBJECTS --out objects_per")(build_album)
+    verb(build, "coco", example="ovss-personal benchmark build coco --root COCO --out coco_val")(build_coco)
     verb(build, "stamps", example="ovss-personal benchmark build stamps --out stamps")(build_stamps)
     group = new_app("What methods are measured on.")
     group.add_typer(build, name="build")
@@ -119,6 +125,39 @@ def build_davis(
     _make(lambda folder: build(root, folder, frames, image_set, classes), out, overwrite, as_json)
 
 
+def build_album(
+    *,
+    root: Annotated[Path, typer.Option(help="Holds learn/, photos with masks, and look_alikes/, photos alone.")],
+    out: Out,
+    classes: Classes = None,
+    overwrite: Overwrite = False,
+    as_json: JsonFlag = False,
+    debug: DebugFlag = False,
+) -> None:
+    """Make a benchmark of several things, each learned from one of its photos and sought in the others."""
+    from ovss_personal.benchmarks.album import build
+
+    _check_apart(root, out)
+    _make(lambda folder: build(root, folder, classes), out, overwrite, as_json)
+
+
+def build_coco(
+    *,
+    root: Annotated[Path, typer.Option(help="Holds annotations/ and val2017/ (COCO), or images/ and labels/ (YOLO).")],
+    out: Out,
+    photos: Annotated[int | None, typer.Option(min=1, help="How many photos, at most; all if left out.")] = None,
+    seed: Seed = 0,
+    overwrite: Overwrite = False,
+    as_json: JsonFlag = False,
+    debug: DebugFlag = False,
+) -> None:
+    """Make a benchmark of COCO's instances: how good a base's proposals and words are."""
+    from ovss_personal.benchmarks.coco import build
+
+    _check_apart(root, out)
+    _make(lambda folder: build(root, folder, photos, seed), out, overwrite, as_json)
+
+
 def build_stamps(
     *,
     out: Out,
@@ -180,14 +219,16 @@ def show(
     debug: DebugFlag = False,
 ) -> None:
     """Draw a concept's shots and test photos with their masks."""
-    import io
-
+    from ovss_personal.benchmarks.instances import is_instances
     from ovss_personal.benchmarks.manifest import KINDS, read_manifest
-    from ovss_personal.painting.overlay import contact_sheet, shrunk
-    from ovss_personal.store.files import atomic_write
+    from ovss_personal.painting.overlay import shrunk
 
     if out.exists() and not overwrite:
         raise OutputError("the output exists.", path=out, hint="Pass --overwrite or choose another --out.")
+    if is_instances(manifest):
+        if concept is not None:
+            raise UsageError("a benchmark of instances has no concepts.", path=manifest, hint="Leave --concept out.")
+        return _show_instances(manifest, out, as_json)
     benchmark = read_manifest(manifest)
     by_name = {one.name: one for one in benchmark.concepts}
     if not by_name or (concept is not None and concept not in by_name):
@@ -206,9 +247,7 @@ def show(
             if mask.any():
                 caption += f", object {mask.mean():.1%}"
             pictures.append((*shrunk(image, mask, 2 * _SIDE), caption))
-    buffer = io.BytesIO()
-    contact_sheet(pictures, columns=5, side=_SIDE).save(buffer, format="PNG")
-    atomic_write(out, buffer.getvalue())
+    _draw(pictures, out)
     counts = {kind: len(getattr(chosen, kind)) for kind in KINDS}
     if as_json:
         print_json(
@@ -223,3 +262,38 @@ def show(
     else:
         told = ", ".join(f"{count} {kind}" for kind, count in counts.items() if count)
         print(f"{chosen.name} ({chosen.class_name}): {told}; drawn in {out}")
+
+
+def _show_instances(manifest: Path, out: Path, as_json: bool) -> None:
+    """The first photos of a benchmark of instances, with all of these marked."""
+    import numpy as np
+
+    from ovss_personal.benchmarks.instances import read_instances
+    from ovss_personal.painting.overlay import shrunk
+
+    benchmark = read_instances(manifest)
+    pictures = []
+    for photo in benchmark.photos[:_PHOTOS]:
+        words = dict.fromkeys(benchmark.words[instance.word] for instance in photo.instances)
+        marked = np.any([*photo.masks(), np.zeros(photo.size, bool)], axis=0)
+        caption = f"{Path(photo.image).name}: {len(photo.instances)}, {', '.join(words)}"
+        pictures.append((*shrunk(benchmark.image(photo), marked, 2 * _SIDE), caption))
+    _draw(pictures, out)
+    instances = sum(len(photo.instances) for photo in benchmark.photos)
+    counts = {"photos": len(benchmark.photos), "instances": instances, "words": len(benchmark.words)}
+    if as_json:
+        print_json({"sheet": str(out), **counts})
+    else:
+        told = ", ".join(f"{count} {kind}" for kind, count in counts.items())
+        print(f"{benchmark.name}: {told}; the first {len(pictures)} photos are drawn in {out}")
+
+
+def _draw(pictures: Sequence[tuple[RGBImage, BoolMask | None, str]], out: Path) -> None:
+    import io
+
+    from ovss_personal.painting.overlay import contact_sheet
+    from ovss_personal.store.files import atomic_write
+
+    buffer = io.BytesIO()
+    contact_sheet(pictures, columns=5, side=_SIDE).save(buffer, format="PNG")
+    atomic_write(out, buffer.getvalue())

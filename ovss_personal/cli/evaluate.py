@@ -62,10 +62,13 @@ def evaluate(
     as_json: JsonFlag = False,
     debug: DebugFlag = False,
 ) -> None:
-    """Measure methods on a benchmark: tables in percent, the paper's numbers beside ours."""
+    """Measure methods on a benchmark: tables in percent, the paper's numbers beside ours.
+
+    Of a benchmark of instances, the base alone: its best proposals, and whether it names true masks rightly."""
     import tempfile
     from dataclasses import asdict
 
+    from ovss_personal.benchmarks.instances import is_instances
     from ovss_personal.benchmarks.manifest import read_manifest
     from ovss_personal.evaluation.experiment import overridden
     from ovss_personal.store.cache import ProposalCache
@@ -80,6 +83,14 @@ def evaluate(
         shots=_numbers(shots) if shots else None,
         by_concept=by_concept or None,
     )
+    if is_instances(experiment.manifest):
+        if shots or methods or experiment.methods or sheets or experiment.by_concept or engine == "ray" or workers > 1:
+            raise UsageError(
+                "a benchmark of instances has no concepts, so there is nothing to learn from shots by methods.",
+                path=experiment.manifest,
+                hint="Give only the benchmark, options of the base, --out, --no-cache and --json.",
+            )
+        return _evaluate_instances(experiment, out, None if no_cache else int(cache_limit * 1e9), as_json)
     benchmark = read_manifest(experiment.manifest)
     _check_shots(experiment, benchmark)
     at_once(f"evaluating {len(benchmark.concepts)} concepts of {benchmark.name} …")
@@ -126,6 +137,31 @@ def evaluate(
         )
     else:
         print(report.markdown(run, quality), end="")
+
+
+def _evaluate_instances(experiment: Experiment, out: Path | None, cache_bytes: int | None, as_json: bool) -> None:
+    """Of a base: `cache_bytes` is what may be kept of what it sees, None is nothing."""
+    from ovss_personal.benchmarks.instances import read_instances
+
+    benchmark = read_instances(experiment.manifest)
+    at_once(f"measuring {len(benchmark.photos)} photos of {benchmark.name} …")
+    from ovss_personal.bases import load_base
+    from ovss_personal.evaluation import engines, instances  # these import torch, which takes a second
+    from ovss_personal.store.cache import ProposalCache
+    from ovss_personal.store.files import atomic_write
+
+    base = load_base(**experiment.base_options())
+    cache = None if cache_bytes is None else ProposalCache(max_bytes=cache_bytes)
+    with engines.one_thread(), progress_bar() as progress:
+        measured = instances.measure(base, benchmark, cache, progress)
+    table = instances.markdown(benchmark, base.name, measured)
+    if out:
+        atomic_write(out / "report.md", table.encode())
+    if as_json:
+        identity = {"name": base.name, "fingerprint": base.fingerprint}
+        print_json({"base": identity, **instances.facts(benchmark, measured)})
+    else:
+        print(table, end="")
 
 
 def report_of_runs(

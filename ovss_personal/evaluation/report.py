@@ -32,17 +32,15 @@ def markdown(run: Run, quality: BaseQuality | None = None) -> str:
     """The table of all metrics that the benchmark has, in percent; of the concepts, if the run asks for it; and the
     paper's that the run repeats."""
     found = {(cell.method, cell.shots, cell.metric): cell for cell in cells(run)}
-    some = next(iter(found.values()))
     known = [metric for metric in METRICS if any(cell.concepts for (*_, of), cell in found.items() if of == metric)]
     lines = [_row(["method", "K", *(METRICS[metric] for metric in known)]), _rule(2 + len(known))]
     for method, shots in dict.fromkeys((method, shots) for method, shots, _ in found):
         numbers = [_percent(found[method, shots, metric], interval=metric == "iou") for metric in known]
         lines.append(_row([method, str(shots), *numbers]))
     concepts = len({result.concept for result in run.results})
-    lines += [
-        "",
-        f"Each number rests on {concepts} concepts and {some.images} test images; in brackets, 95 % intervals.",
-    ]
+    images = sorted({cell.images for (*_, metric), cell in found.items() if metric == "iou"})
+    told = " to ".join(map(str, images[:1] + images[1:][-1:]))  # fewer at a larger K, where spare shots are tests
+    lines += ["", f"Each number rests on {concepts} concepts and {told} test images; in brackets, 95 % intervals."]
     if run.by_concept:
         lines += ["", concept_table(run)]
     if quality:

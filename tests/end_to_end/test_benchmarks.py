@@ -10,7 +10,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 from end_to_end.commands import attempt, run
-from fakes import COLOURS, FakeBase, ade_labels, write_ade, write_cub, write_davis, write_fss, write_stamps
+from fakes import (
+    COLOURS,
+    FakeBase,
+    ade_labels,
+    write_ade,
+    write_coco,
+    write_cub,
+    write_davis,
+    write_fss,
+    write_objects,
+    write_stamps,
+    write_yolo,
+)
 from fakes.raw import noise, save
 from PIL import Image
 
@@ -87,6 +99,39 @@ def test_davis_is_built_shown_and_evaluated_by_concept() -> None:
     assert outcome.code == 2 and "3 shots are more than the 1 that the benchmark has" in outcome.stderr
 
 
+def test_objects_are_built_shown_and_evaluated() -> None:
+    write_objects(Path("raw"))
+    run("benchmark", "build", "album", "--root", "raw", "--out", "objects_per")
+    shown = run("benchmark", "show", "objects_per/manifest.json", "--concept", "my cat (2)").stdout
+    assert shown == "my cat (2) (cat): 2 shots, 1 positives, 5 negatives, 2 look_alikes; drawn in sheet.png\n"
+    facts = run("evaluate", "objects_per/manifest.json", "--methods", "text", "--shots", "1", "--json").facts
+    assert len(facts["results"]) == 8 and all(row["look_alikes"] for row in facts["results"])
+
+
+@pytest.mark.parametrize("write", [write_coco, write_yolo])
+def test_instances_are_built_shown_and_measured(write: Callable[[Path], Path]) -> None:
+    write(Path("raw"))
+    facts = run("benchmark", "build", "coco", "--root", "raw", "--out", "coco_val", "--json").facts
+    assert facts == {"manifest": "coco_val/manifest.json"}
+    facts = run("benchmark", "show", "coco_val/manifest.json", "--json").facts
+    assert (facts["photos"], facts["instances"]) == (2, 3)
+    with Image.open("sheet.png") as sheet:
+        white = (np.asarray(sheet.convert("RGB")) == 255).all(2)
+    assert white[:230, :252].sum() > 100  # the outlines of the first photo's
+    printed = run("evaluate", "coco_val/manifest.json", "--out", "kept").stdout
+    assert "\n| all | 3 | " in printed and Path("kept/report.md").read_text() == printed
+    facts = run("evaluate", "coco_val/manifest.json", "--json", "--no-cache").facts
+    assert [band["instances"] for band in facts["bands"]][-1] == 3 and facts["base"]["name"] == "fake"
+    Path("x.yaml").write_text("manifest: coco_val/manifest.json\nmethods: [text]\n")
+    for options in (("--shots", "1"), ("--methods", "text"), ("--by-concept",), ()):
+        outcome = attempt("evaluate", "coco_val/manifest.json" if options else "x.yaml", *options)
+        assert outcome.code == 2 and "a benchmark of instances has no concepts" in outcome.stderr
+    outcome = attempt("benchmark", "show", "coco_val/manifest.json", "--concept", "my cat", "--overwrite")
+    assert outcome.code == 2 and "a benchmark of instances has no concepts" in outcome.stderr
+    outcome = attempt("benchmark", "build", "concat", "--root", "coco_val", "--out", "two")
+    assert outcome.code == 3 and "it is one of instances" in outcome.stderr
+
+
 def test_show_marks_the_object_and_leaves_negatives_unmarked() -> None:
     mine()
     run(*FOLDER, "--out", "built")
@@ -129,6 +174,8 @@ def test_known_words_are_the_truth_that_results_are_measured_against() -> None:
         ("cub", "error: empty: this is not CUB-200-2011"),
         ("ade", "error: empty: this is not ADE20K full"),
         ("davis", "error: empty: this is not DAVIS"),
+        ("coco", "error: empty: this is not COCO"),
+        ("album", "error: empty: there is no folder 'learn' here"),
         ("concat", "error: empty/manifest.json: the manifest cannot be read"),
     ],
 )

@@ -67,6 +67,9 @@ def test_a_table_has_no_column_that_nobody_has_a_number_for() -> None:
         "| false alarms | mIoU | mIoU others |"
     )
     assert row.startswith("| text | 0 | 50.0 [50.0, 50.0] | 40.0 | 90.0 | 25.0 | 60.0 | 70.0 | 10.0 |")
+    assert "rests on 1 concepts and 20 test images" in markdown(run)
+    fewer = replace(run.results[0], shots=1, positives=8)
+    assert "rests on 1 concepts and 18 to 20 test images" in markdown(replace(run, results=[*run.results, fewer]))
     alarmed = replace(run.results[0], look_alike_alarms=0.5)
     assert "| look-alike alarms |" in markdown(replace(run, results=[alarmed]))
     images = {cell.metric: cell.images for cell in cells(replace(run, results=[alarmed]))}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -134,4 +135,61 @@ def write_davis(root: Path, layout: str) -> Path:
         listed = root / "ImageSets" / ("480p" if layout == "2016" else "2017") / "val.txt"
         listed.parent.mkdir(parents=True)
         listed.write_text("\n".join(lines if layout == "2016" else DAVIS_FRAMES) + "\n")
+    return root
+
+
+def write_coco(root: Path) -> Path:
+    """`annotations/instances_val2017.json` and `val2017/`: two photos of 32 x 24, and one in which nothing is marked.
+
+    The first has a cat (polygon), a dog beside it (compressed run lengths) and a crowd of dogs (plain run lengths).
+    """
+    for number in range(3):
+        save(root / "val2017" / f"{number:012d}.jpg", noise(number))
+    crowd = {"size": [24, 32], "counts": [24 * 30, 24 * 2]}  # the last two columns
+    dog = {"size": [24, 32], "counts": "P<P3P9"}  # columns 16 to 19
+    content = {
+        "images": [{"id": n, "file_name": f"{n:012d}.jpg", "height": 24, "width": 32} for n in range(3)],
+        "categories": [{"id": 17, "name": "cat"}, {"id": 18, "name": "dog"}],
+        "annotations": [
+            annotation(1, 0, 17, [[4, 4, 12, 4, 12, 12, 4, 12]]),
+            annotation(2, 0, 18, dog),
+            annotation(3, 0, 18, crowd, iscrowd=1),
+            annotation(4, 1, 18, [[0, 0, 8, 0, 8, 8], [20, 20, 24, 20, 24, 24]]),
+            annotation(5, 1, 17, [[4, 4, 4, 4, 4, 4]]),  # no pixel
+        ],
+    }
+    (root / "annotations").mkdir(parents=True)
+    (root / "annotations" / "instances_val2017.json").write_text(json.dumps(content))
+    return root
+
+
+def annotation(number: int, image: int, category: int, segmentation: object, **more: int) -> dict[str, object]:
+    return {"id": number, "image_id": image, "category_id": category, "segmentation": segmentation, **more}
+
+
+def write_yolo(root: Path, inside: str = "train2017") -> Path:
+    """`images/train2017/` and `labels/train2017/` of coco128-seg: a cat; a dog and a person; a photo alone."""
+    lines = {
+        0: "15 0.125 0.125 0.375 0.125 0.375 0.5 0.125 0.5",
+        1: "16 0 0 1 0 1 0.5 0 0.5\n\n0 0.5 0.5 0.75 0.5 0.75 1",
+    }
+    for number in range(3):
+        save(root / "images" / inside / f"{number:012d}.jpg", noise(number))
+    (root / "labels" / inside).mkdir(parents=True)
+    for number, text in lines.items():
+        (root / "labels" / inside / f"{number:012d}.txt").write_text(text + "\n")
+    return root
+
+
+def write_objects(root: Path) -> Path:
+    """`learn/` with three photos of a cat and of a toy duck, and two of another cat; `look_alikes/` of two kinds."""
+    mask = np.zeros((24, 32), np.uint8)
+    mask[4:20, 8:24] = 255
+    for seed, (name, count) in enumerate({"cat": 3, "duck_toy": 3, "black_cat": 2}.items()):
+        for number in range(count):
+            save(root / "learn" / f"{name}_{number:02d}.jpg", noise(100 * seed + number))
+            save(root / "learn" / f"{name}_{number:02d}.png", mask)
+    for seed, name in enumerate(("cat2", "robot_toy")):
+        for number in range(2):
+            save(root / "look_alikes" / name / f"{number:02d}.jpg", noise(1000 + 100 * seed + number))
     return root
