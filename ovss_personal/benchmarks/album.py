@@ -10,9 +10,8 @@ from pathlib import Path
 from tqdm import tqdm
 
 from ovss_personal.benchmarks.choice import SHOTS, absent, listed, raw_path
-from ovss_personal.benchmarks.davis import WORDS
 from ovss_personal.benchmarks.manifest import ConceptSet, Item, Manifest, write_manifest
-from ovss_personal.benchmarks.named import named_classes
+from ovss_personal.benchmarks.named import named_classes, words_among
 from ovss_personal.benchmarks.pictures import save_mask
 from ovss_personal.errors import InputError, OvssWarning, ShotsError
 from ovss_personal.io.files import sha256_file
@@ -47,7 +46,7 @@ def build(root: Path, out: Path, classes: Path | None = None) -> Path:
     items = {name: _items(root, name, of_one, out) for name, of_one in tqdm(pairs.items(), desc="album", disable=None)}
     look_alikes = _look_alikes(root, list(items))
     concepts = [concept for name in items for concept in _concepts(name, items, known, look_alikes[name], root)]
-    words = tuple(dict.fromkeys((*WORDS, *sorted({known[name] for name in items}))))
+    words = words_among(known[name] for name in items)
     return write_manifest(Manifest("album", words, tuple(concepts), out), data=root)
 
 

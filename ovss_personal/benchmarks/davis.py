@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from ovss_personal.benchmarks.choice import SHOTS, absent, listed, raw_path
 from ovss_personal.benchmarks.manifest import ConceptSet, Item, Manifest, write_manifest
-from ovss_personal.benchmarks.named import check_known, named_classes
+from ovss_personal.benchmarks.named import check_known, named_classes, words_among
 from ovss_personal.benchmarks.pictures import check_size, read_mask, save_mask
 from ovss_personal.errors import InputError, MaskError, OvssWarning
 from ovss_personal.io.files import sha256_file
@@ -23,7 +23,6 @@ from ovss_personal.io.images import decode, load_image
 from ovss_personal.store.files import safe_name
 from ovss_personal.structures import BoolMask
 
-WORDS = ("tree", "grass", "road")  # beside the class words of the sequences
 FRAMES = 8
 SHOT_EVERY, NEGATIVE_EVERY = 3, 4  # frames
 _PHOTOS, _MASKS, _LISTS = "JPEGImages/480p", "Annotations/480p", "ImageSets"
@@ -60,7 +59,7 @@ def build(
         for name, of_one in tqdm(sorted(sequences.items()), desc="davis", disable=None)
     }
     concepts = tuple(_concept(name, taken, known, root) for name in taken)
-    words = tuple(dict.fromkeys((*WORDS, *sorted({known[name] for name in taken}))))
+    words = words_among(known[name] for name in taken)
     return write_manifest(Manifest("davis", words, concepts, out), data=root)
 
 

@@ -128,13 +128,18 @@ def _photo(row: dict[str, Any], words: int) -> Photo:
     if not all(0 <= instance.word < words for instance in instances):
         raise ValueError(f"an instance in {row['image']} has none of the {words} words")
     photo = Photo(row["image"], row["sha256"], (int(height), int(width)), instances, row["void"])
-    photo.masks(), photo.void_mask()
+    for counts in (*(instance.counts for instance in instances), *([photo.void] if photo.void is not None else [])):
+        _runs(counts, photo.size)
     return photo
 
 
 def _drawn(counts: str, size: tuple[int, int]) -> BoolMask:
-    """Raises ValueError if the run lengths are broken."""
+    return fill_runs(_runs(counts, size), size)
+
+
+def _runs(counts: str, size: tuple[int, int]) -> list[int]:
+    """The run lengths of a string. Raises ValueError if they are broken."""
     runs = decompress_counts(counts)
     if runs is None or sum(runs) != size[0] * size[1] or min(runs) < 0:
         raise ValueError(f"run lengths that do not fill {size[1]}x{size[0]} pixels")
-    return fill_runs(runs, size)
+    return runs

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from ovss_personal.benchmarks.choice import class_lines, listed
 from ovss_personal.errors import InputError
 from ovss_personal.io.vocabulary import check_word
+
+PLACES = ("tree", "grass", "road")
+
+
+def words_among(classes: Iterable[str]) -> tuple[str, ...]:
+    """The words to test among: what many photos show behind a thing, then the class words, each once, sorted."""
+    return tuple(dict.fromkeys((*PLACES, *sorted(classes))))
 
 
 def named_classes(shipped: str | None, file: Path | None) -> dict[str, str]:

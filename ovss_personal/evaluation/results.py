@@ -16,7 +16,7 @@ from ovss_personal.store.files import atomic_write, locked, write_errors
 
 RESULTS_FILE = "results.jsonl"
 RUN_FILE = "run.json"
-LATER = ("photo_iou", "best_proposal", "missed", "look_alike_alarms")  # than the first results that are still read
+LATER = ("photo_iou", "best_proposal", "missed", "look_alikes", "look_alike_alarms")  # than results that are still read
 Key = tuple[str, int, str, int]  # concept, K, method, seed
 
 
@@ -61,9 +61,9 @@ class Result:
         return self.concept, self.shots, self.method, self.seed
 
     def to_json(self) -> dict[str, Any]:
-        """A share of nothing is null: JSON has no NaN. Of the fields that came later, such a one is left out."""
+        """A share of nothing is null: JSON has no NaN. Of the fields that came later, nothing and none are left out."""
         values = {name: None if value != value else value for name, value in asdict(self).items()}
-        return {name: value for name, value in values.items() if value is not None or name not in LATER}
+        return {name: value for name, value in values.items() if name not in LATER or value not in (None, 0)}
 
     @classmethod
     def from_json(cls, row: dict[str, Any]) -> Result:

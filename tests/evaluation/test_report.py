@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -174,6 +175,14 @@ def test_files_are_written_and_read_again(tmp_path: Path) -> None:
         first = (tmp_path / name).read_bytes()
         assert first.startswith(b"\x89PNG")
     assert all(row["mean"] is None for row in summary(run) if row["metric"] == "pairs_iou")
+    told = {"benchmark": "cub", "base": "san_vit_b_16"}
+    (tmp_path / "run.json").write_text(json.dumps(told))
+    old = results()[0].to_json()
+    assert len(old) == 15  # what results had before there were figures of single photos
+    (tmp_path / "results.jsonl").write_text(json.dumps(old) + "\n")
+    assert markdown(read_run(tmp_path)).startswith("| method | K | IoU^per | precision |")
+    for name in ("run.json", "results.jsonl"):
+        (tmp_path / name).unlink()
     with pytest.raises(InputError, match="there is no such file"):
         read_run(tmp_path)
     (tmp_path / "run.json").write_text("{}")
