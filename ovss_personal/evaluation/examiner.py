@@ -219,7 +219,8 @@ class Examiner:
         told = self.manifest.labels(item, image, concept)
         mask = self.manifest.mask(item, image)
         truth = np.where(mask, personal, before if told is None else told)
-        proposed = best_ious(proposals, torch.from_numpy(mask)[None])[0] if mask.any() else math.nan
+        sought = mask.any() and item not in concept.pairs
+        proposed = best_ious(proposals, torch.from_numpy(mask)[None])[0] if sought else math.nan
         for key, found in maps.items():
             counts[key].add(found, truth, proposed)
 

@@ -21,6 +21,7 @@ from ovss_personal.io.files import require_file
 from ovss_personal.store.files import atomic_write
 
 EMPTY = "–"
+BY_CONCEPT = ("photo_iou", "false_alarms", "look_alike_alarms")  # metrics with a table of the concepts
 
 
 def summary(run: Run) -> list[dict[str, Any]]:
@@ -42,7 +43,7 @@ def markdown(run: Run, quality: BaseQuality | None = None) -> str:
     told = " to ".join(map(str, images[:1] + images[1:][-1:]))  # fewer at a larger K, where spare shots are tests
     lines += ["", f"Each number rests on {concepts} concepts and {told} test images; in brackets, 95 % intervals."]
     if run.by_concept:
-        lines += ["", concept_table(run)]
+        lines += ["", concept_tables(run)]
     if quality:
         lines += ["", proposals_line(quality)]
     if run.table:
@@ -50,19 +51,26 @@ def markdown(run: Run, quality: BaseQuality | None = None) -> str:
     return "\n".join(lines) + "\n"
 
 
-def concept_table(run: Run) -> str:
-    """The mean IoU of each concept's photos as Markdown, a column for every method and K, and the means of the rows."""
+def concept_tables(run: Run) -> str:
+    """Of each metric of `BY_CONCEPT` that the run has, a table as Markdown: a row a concept, then their means; a column
+    for every method and K."""
     places = dict.fromkeys((result.method, result.shots) for result in run.results)
     heads = [f"{method}, K = {shots}" if shots else method for method, shots in places]
-    lines = [_row(["concept", "best proposal", *heads]), _rule(2 + len(heads))]
-    rows: list[list[float]] = []
-    for concept in dict.fromkeys(result.concept for result in run.results):
-        own = [result for result in run.results if result.concept == concept]
-        ious = [mean_of([r.photo_iou for r in own if (r.method, r.shots) == place]) for place in places]
-        rows.append([own[0].best_proposal, *ious])
-        lines.append(_row([concept, *map(_number, rows[-1])]))
-    lines.append(_row(["mean", *(_number(mean_of(column)) for column in zip(*rows, strict=True))]))
-    return "\n".join(["IoU of a photo, by concept", "", *lines])
+    tables = []
+    for metric in BY_CONCEPT:
+        rows: dict[str, list[float]] = {}
+        for concept in dict.fromkeys(result.concept for result in run.results):
+            own = [result for result in run.results if result.concept == concept]
+            numbers = [mean_of([getattr(r, metric) for r in own if (r.method, r.shots) == place]) for place in places]
+            rows[concept] = [own[0].best_proposal, *numbers] if metric == "photo_iou" else numbers
+        if all(number != number for numbers in rows.values() for number in numbers):
+            continue
+        rows["mean"] = [mean_of(column) for column in zip(*rows.values(), strict=True)]
+        columns = ["best proposal", *heads] if metric == "photo_iou" else heads
+        lines = [_row(["concept", *columns]), _rule(1 + len(columns))]
+        lines += [_row([name, *map(_number, numbers)]) for name, numbers in rows.items()]
+        tables.append("\n".join([f"By concept: {METRICS[metric]}", "", *lines]))
+    return "\n\n".join(tables)
 
 
 def paper_tables(runs: Sequence[Run]) -> str:

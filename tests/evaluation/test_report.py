@@ -79,20 +79,28 @@ def test_a_table_has_no_column_that_nobody_has_a_number_for() -> None:
 
 def test_a_table_of_concepts_is_printed_where_the_run_asks_for_it() -> None:
     rows = [
-        replace(ONE, concept=concept, method=method, shots=shots, photo_iou=iou, best_proposal=0.8)
+        replace(ONE, concept=concept, method=method, shots=shots, photo_iou=iou, best_proposal=0.8, false_alarms=more)
         for concept, more in (("my red", 0.0), ("my blue", 0.2))
         for method, shots, iou in (("text", 0, 0.1 + more), ("full", 1, 0.3 + more), ("full", 3, math.nan))
     ]
     run = Run("davis", "embedded", rows)
-    assert "by concept" not in markdown(run)
+    assert "By concept" not in markdown(run)
     assert markdown(replace(run, by_concept=True)).endswith("""
-IoU of a photo, by concept
+By concept: IoU of a photo
 
 | concept | best proposal | text | full, K = 1 | full, K = 3 |
 |---|---|---|---|---|
 | my red | 80.0 | 10.0 | 30.0 | – |
 | my blue | 80.0 | 30.0 | 50.0 | – |
 | mean | 80.0 | 20.0 | 40.0 | – |
+
+By concept: false alarms
+
+| concept | text | full, K = 1 | full, K = 3 |
+|---|---|---|---|
+| my red | 0.0 | 0.0 | 0.0 |
+| my blue | 20.0 | 20.0 | 20.0 |
+| mean | 10.0 | 10.0 | 10.0 |
 """)
 
 
