@@ -16,7 +16,8 @@ from ovss_personal.store.files import atomic_write, locked, write_errors
 
 RESULTS_FILE = "results.jsonl"
 RUN_FILE = "run.json"
-LATER = ("photo_iou", "best_proposal", "missed", "look_alikes", "look_alike_alarms")  # than results that are still read
+# Fields that came later than results that are still read, and what of each is not written.
+LATER = {"photo_iou": None, "best_proposal": None, "missed": None, "look_alikes": 0, "look_alike_alarms": None}
 Key = tuple[str, int, str, int]  # concept, K, method, seed
 
 
@@ -63,7 +64,7 @@ class Result:
     def to_json(self) -> dict[str, Any]:
         """A share of nothing is null: JSON has no NaN. Of the fields that came later, nothing and none are left out."""
         values = {name: None if value != value else value for name, value in asdict(self).items()}
-        return {name: value for name, value in values.items() if name not in LATER or value not in (None, 0)}
+        return {name: value for name, value in values.items() if name not in LATER or value != LATER[name]}
 
     @classmethod
     def from_json(cls, row: dict[str, Any]) -> Result:

@@ -186,6 +186,7 @@ def test_files_are_written_and_read_again(tmp_path: Path) -> None:
     told = {"benchmark": "cub", "base": "san_vit_b_16"}
     (tmp_path / "run.json").write_text(json.dumps(told))
     old = results()[0].to_json()
+    assert replace(ONE, missed=0.0, look_alikes=2).to_json().items() >= {"missed": 0.0, "look_alikes": 2}.items()
     assert len(old) == 15  # what results had before there were figures of single photos
     (tmp_path / "results.jsonl").write_text(json.dumps(old) + "\n")
     assert markdown(read_run(tmp_path)).startswith("| method | K | IoU^per | precision |")
