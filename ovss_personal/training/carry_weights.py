@@ -22,6 +22,7 @@ from torch import Tensor
 from ovss_personal.bases.embedded.encoder import Encoder
 from ovss_personal.bases.embedded.files import save
 from ovss_personal.bases.embedded.text import MAX_TOKENS, TextEncoder
+from ovss_personal.bases.embedded.word_rows import WordRows
 from ovss_personal.bases.embedded.words import (
     FIT_WORDS,
     TABLE,
@@ -127,13 +128,11 @@ def main() -> None:
 
 def place_fit_words(folder: Path) -> None:
     """Write COCO-Stuff's words in the joint space, from all the other weights of the folder."""
-    encoder, texts, words = (
-        folder / "encoder.safetensors",
-        folder / "class_texts.safetensors",
-        named_words("coco-stuff"),
-    )
-    space = WordSpace(Encoder.load(encoder).class_rows, ClassTexts.load(texts), TextVectors(folder))
-    told = {"words": "\n".join(words), "made_for": words_fingerprint(encoder, texts, folder)}
+    encoder, texts, learned = (folder / f"{name}.safetensors" for name in ("encoder", "class_texts", "word_rows"))
+    rows = Encoder.load(encoder).class_rows.detach()
+    space = WordSpace(rows, ClassTexts.load(texts), TextVectors(folder), WordRows.load(learned))
+    words = named_words("coco-stuff")
+    told = {"words": "\n".join(words), "made_for": words_fingerprint(encoder, texts, learned, folder)}
     save(folder / FIT_WORDS, {"vectors": space.encode(words)}, told)
 
 

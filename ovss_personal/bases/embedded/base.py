@@ -18,6 +18,7 @@ from ovss_personal.bases.embedded.encoder import Encoder, normalise
 from ovss_personal.bases.embedded.files import REINSTALL, WEIGHTS, load, sha256
 from ovss_personal.bases.embedded.pooling import APPEARANCE, BETA, JointSpace, appearance
 from ovss_personal.bases.embedded.tiles import MAX_PROPOSALS, Box, View, merge_tiles, tile_boxes
+from ovss_personal.bases.embedded.word_rows import WordRows
 from ovss_personal.bases.embedded.words import ClassTexts, TextVectors, WordSpace, fit_words, words_fingerprint
 from ovss_personal.config import BaseConfig, Competitors, FitConfig
 from ovss_personal.errors import UsageError, WeightsError
@@ -35,7 +36,7 @@ FIT_DEFAULTS = FitConfig(alpha=0.5, learning_rate=5e-3, competitors="both", nega
 
 class EmbeddedBase:
     """The default base (`Base` protocol). Of the settings, `weights` names a folder like the shipped `weights/`;
-    the files of others' models may be missing there.
+    the files of others' models, and of what words are, may be missing there.
 
     Raises:
         UsageError: another `dtype` than float32 is asked for.
@@ -71,12 +72,13 @@ class EmbeddedBase:
         except KeyError as error:
             raise WeightsError(f"does not hold this base's tensors ({error}).", path=folder, hint=REINSTALL) from error
         encoder, text = carried(folder, "encoder.safetensors"), carried(folder, "text.safetensors").parent
-        texts = folder / "class_texts.safetensors"
+        texts, learned = folder / "class_texts.safetensors", carried(folder, "word_rows.safetensors")
         self.words = WordSpace(
             self.encoder.class_rows.detach().cpu(),
             ClassTexts.load(texts),
             TextVectors(text),
-            fit_words(text, words_fingerprint(encoder, texts, text)),
+            WordRows.load(learned),
+            fit_words(text, words_fingerprint(encoder, texts, learned, text)),
         )
         self.traits = BaseTraits(
             logit_scale=SCALE / KIND,
@@ -157,7 +159,7 @@ def square(image: RGBImage) -> npt.NDArray[np.uint8]:
 
 
 def carried(folder: Path, name: str) -> Path:
-    """A file of another's model: the folder's, where it has one, or the shipped one."""
+    """A file that a folder need not hold: its own, where it has one, or the shipped one."""
     return folder / name if (folder / name).exists() else WEIGHTS / name
 
 
@@ -166,7 +168,8 @@ def fingerprint(folder: Path, tiles: int) -> str:
     encoder, text = carried(folder, "encoder.safetensors"), carried(folder, "text.safetensors").parent
     own = [folder / f"{name}.safetensors" for name in ("calibration", "decoder")]
     parts = [f"{path.name}={sha256(path)}" for path in (*own, encoder)]
-    parts.append(f"words={words_fingerprint(encoder, folder / 'class_texts.safetensors', text)}")
+    texts, learned = folder / "class_texts.safetensors", carried(folder, "word_rows.safetensors")
+    parts.append(f"words={words_fingerprint(encoder, texts, learned, text)}")
     parts += [f"tiles={tiles}", f"size={SIZE}", f"scale={SCALE}"]
     parts += [f"thing={THING_BIAS}", f"beta={BETA}", f"appearance={APPEARANCE}"]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()

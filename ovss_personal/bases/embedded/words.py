@@ -1,8 +1,9 @@
 """Words as vectors of the joint space, which is that of the ImageNet classifier's 1000 rows.
 
 A word is compared with every class by MiniLM (its names, its gloss, both); a softmax over the classes mixes their
-centred rows. The classes' own MiniLM vectors are computed once (`class_texts.safetensors`) and shipped, as are those of
-the words that are asked for most (`words.safetensors`).
+centred rows, as photographs corrected them (`word_rows.py`), and the vectors of kinds learned from photographs, whose
+names alone count. The classes' own MiniLM vectors are computed once (`class_texts.safetensors`) and shipped, as are
+those of the words that are asked for most (`words.safetensors`).
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from ovss_personal.bases.embedded import text
 from ovss_personal.bases.embedded.encoder import CLASSES
 from ovss_personal.bases.embedded.files import REINSTALL, header, load, sha256
 from ovss_personal.bases.embedded.text import TextEncoder
+from ovss_personal.bases.embedded.word_rows import NAME_TEMPERATURE, OWN_NAME, WordRows
 from ovss_personal.bases.words import Words
 from ovss_personal.errors import WeightsError
 from ovss_personal.store.words import WordCache
@@ -79,9 +81,10 @@ def fit_words(folder: Path, fingerprint: str) -> dict[str, Tensor]:
     return read_table(path) if path.exists() and header(path).get("made_for") == fingerprint else {}
 
 
-def words_fingerprint(encoder: Path, class_texts: Path, text_folder: Path) -> str:
+def words_fingerprint(encoder: Path, class_texts: Path, word_rows: Path, text_folder: Path) -> str:
     """sha256 over everything that a word's place in the joint space depends on."""
-    parts = (sha256(encoder), sha256(class_texts), text_fingerprint(text_folder), str(TEMPERATURE))
+    files = (sha256(encoder), sha256(class_texts), sha256(word_rows), text_fingerprint(text_folder))
+    parts = (*files, str(TEMPERATURE), str(NAME_TEMPERATURE), str(OWN_NAME))
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
@@ -132,32 +135,49 @@ class WordSpace:
         rows: (1000, D) the classifier's rows.
         texts: the classes' MiniLM vectors.
         vectors: words -> MiniLM vectors.
+        learned: what photographs told; without it, words are mixed of the classifier's rows alone.
         known: words whose vectors are there already.
     """
 
-    def __init__(self, rows: Tensor, texts: ClassTexts, vectors: Words, known: Mapping[str, Tensor] | None = None):
+    def __init__(
+        self,
+        rows: Tensor,
+        texts: ClassTexts,
+        vectors: Words,
+        learned: WordRows | None = None,
+        known: Mapping[str, Tensor] | None = None,
+    ) -> None:
         self.rows = rows - rows.mean(0)
         self.texts = texts
         self.vectors = vectors
+        self.learned = learned
+        self._corrected = learned.shifted(self.rows) if learned else self.rows
         self._known = dict(known or {})
 
     def encode(self, words: Sequence[str]) -> Tensor:
         """(W, D), unit norm."""
         new = list(dict.fromkeys(word for word in words if word not in self._known))
-        for block, similarity in self._blocks(new):
-            mix = (similarity / TEMPERATURE).softmax(1) - 1 / CLASSES
-            self._known |= zip(block, F.normalize(mix @ self.rows, dim=1), strict=False)
+        for block, vectors in self._blocks(new):
+            self._known |= zip(block, self._mixed(vectors), strict=False)
         return torch.stack([self._known[word] for word in words]) if words else self.rows[:0]
 
+    def _mixed(self, vectors: Tensor) -> Tensor:
+        logits = self.texts.similarity(vectors) / TEMPERATURE
+        of_classes = mixed(logits, self._corrected)
+        if self.learned is None:
+            return of_classes
+        share = torch.cat((logits, self.learned.logits(vectors)), 1).softmax(1)[:, CLASSES:]
+        return F.normalize((1 - share.sum(1, keepdim=True)) * of_classes + share @ self.learned.kinds, dim=1)
+
     def _blocks(self, words: Sequence[str]) -> Iterator[tuple[Sequence[str], Tensor]]:
-        """Blocks of words with their (BLOCK, 1000) similarity to the classes, the last one filled up with zeros.
+        """Blocks of words with their (BLOCK, 384) MiniLM vectors, the last one filled up with zeros.
 
         Products of always the same shape round a row in the same way, whatever its company.
         """
         vectors = self.vectors(words)
         for start in range(0, len(words), BLOCK):
             block = vectors[start : start + BLOCK]
-            yield words[start : start + BLOCK], self.texts.similarity(F.pad(block, (0, 0, 0, BLOCK - len(block))))
+            yield words[start : start + BLOCK], F.pad(block, (0, 0, 0, BLOCK - len(block)))
 
     def siblings(self, class_name: str, count: int = 40) -> Tensor:
         """(≤ count, D), unit norm: the rows of `sibling_classes`."""
@@ -166,9 +186,16 @@ class WordSpace:
     def sibling_classes(self, class_name: str, count: int = 40, near: float = 0.5) -> Tensor:
         """(≤ count,) the classes nearest to the class name, nearest first, without those that mean the thing itself.
 
-        A class whose row has a cosine above `near` with the class word is left out.
+        A class whose row has a cosine above `near` with the class word is left out, the word being mixed of the
+        classifier's rows too.
         """
-        ((_, similarity),) = self._blocks([class_name])
+        ((_, vectors),) = self._blocks([class_name])
+        similarity = self.texts.similarity(vectors)
         nearest = similarity[0].topk(count).indices
         rows = F.normalize(self.rows[nearest], dim=1)
-        return nearest[rows @ self.encode([class_name])[0] <= near]
+        return nearest[rows @ mixed(similarity / TEMPERATURE, self.rows)[0] <= near]
+
+
+def mixed(logits: Tensor, rows: Tensor) -> Tensor:
+    """(W, 1000) of words to classes, (1000, D) -> (W, D), unit norm."""
+    return F.normalize((logits.softmax(1) - 1 / CLASSES) @ rows, dim=1)

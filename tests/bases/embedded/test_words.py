@@ -49,10 +49,12 @@ def test_words_that_ship_need_no_encoder(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_the_words_of_coco_stuff_are_there_at_once(embedded: EmbeddedBase, monkeypatch: pytest.MonkeyPatch) -> None:
     words = named_words("coco-stuff")
-    here = module.words_fingerprint(WEIGHTS / "encoder.safetensors", WEIGHTS / "class_texts.safetensors", WEIGHTS)
+    files = (WEIGHTS / f"{name}.safetensors" for name in ("encoder", "class_texts", "word_rows"))
+    here = module.words_fingerprint(*files, WEIGHTS)
     known = module.fit_words(WEIGHTS, here)
     assert tuple(known) == words and not module.fit_words(WEIGHTS, "of others")
-    space = module.WordSpace(embedded.encoder.class_rows, embedded.words.texts, embedded.words.vectors)
+    words_of = embedded.words
+    space = module.WordSpace(embedded.encoder.class_rows, words_of.texts, words_of.vectors, words_of.learned)
     assert torch.allclose(torch.stack(list(known.values())), space.encode(words), atol=1e-5, rtol=0)
     fresh = EmbeddedBase()
     monkeypatch.setattr(module.ClassTexts, "similarity", lambda *args: pytest.fail("computed"))
@@ -76,7 +78,8 @@ def test_a_word_does_not_depend_on_its_company(embedded: EmbeddedBase) -> None:
     words = list(named_words("coco-stuff"))
 
     def encode(words: list[str]) -> torch.Tensor:
-        space = module.WordSpace(embedded.encoder.class_rows, embedded.words.texts, embedded.words.vectors)
+        of = embedded.words
+        space = module.WordSpace(embedded.encoder.class_rows, of.texts, of.vectors, of.learned)
         return space.encode(words)
 
     several = encode([*words[60:], *words[:60]])
@@ -121,7 +124,8 @@ def test_siblings_are_near_but_do_not_mean_the_thing_itself(embedded: EmbeddedBa
     siblings = embedded.words.siblings("mug")
     assert 10 < len(siblings) <= 40
     assert torch.allclose(siblings.norm(dim=1), torch.ones(len(siblings)), atol=1e-5)
-    mug = embedded.words.encode(["mug"])[0]
+    plain = module.WordSpace(embedded.encoder.class_rows, embedded.words.texts, embedded.words.vectors)
+    mug = plain.encode(["mug"])[0]
     assert (siblings @ mug).max() <= 0.5
     everything = embedded.words.sibling_classes("mug", near=1.1)
     assert len(everything) == 40 > len(siblings)
