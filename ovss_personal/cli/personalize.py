@@ -66,6 +66,13 @@ def personalize(
     learning_rate: Annotated[float | None, typer.Option(help="Of the fit, above 0.")] = None,
     iterations: Annotated[int | None, typer.Option(help="Steps of the fit.")] = None,
     competitors: Annotated[Competitors | None, typer.Option(help="What competes with the concept unseen.")] = None,
+    unique: Annotated[
+        bool | None,
+        typer.Option(
+            "--unique/--several",
+            help="Whether a photo shows at most one of it; if left out, that is so if every shot shows it in one piece.",
+        ),
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Of the choice of shots and of the fit.")] = None,
     base: BaseOptions = DEFAULT_BASE,
     no_cache: NoCache = False,
@@ -105,6 +112,7 @@ def personalize(
         "learning_rate": learning_rate,
         "iterations": iterations,
         "competitors": competitors,
+        "unique": unique,
         "seed": seed,
     }
     config = replace(config, **{name: value for name, value in given.items() if value is not None})

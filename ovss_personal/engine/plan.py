@@ -18,6 +18,7 @@ from ovss_personal.painting.scores import ScoredProposals
 from ovss_personal.personal.fit import FitTask, Fitted, FitWords
 from ovss_personal.personal.head import ReadyConcept, score
 from ovss_personal.personal.report import outliers, shot_iou, tuned_threshold
+from ovss_personal.personal.things import in_one_piece
 from ovss_personal.store.concept import AlbumReport, Concept, FitReport, ShotReport
 from ovss_personal.structures import Progress, Proposals
 
@@ -105,9 +106,11 @@ class FitPlan:
         negative_mask: bool = False,
         report: bool = True,
     ):
+        self._own = [shot.example for shot in shots]
+        if config.unique is None and config.has_competitors:
+            config = replace(config, unique=all(in_one_piece(example.on_grid[0]) for example in self._own))
         self._words, self._shots, self._config, self._report = words, shots, config, report
         self._album = album
-        self._own = [shot.example for shot in shots]
         self._tunes = config.has_competitors and config.threshold is None
         of_fit = words.of_fit(config.competitors)
         examples = (*self._own, *(view.example for view in views))

@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
+from ovss_personal.painting.pieces import grow
+
 Colour = tuple[int, int, int]
 _Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
@@ -190,18 +192,6 @@ def _outline(picture: npt.NDArray[np.uint8], mask: npt.NDArray[np.bool_], width:
     inside = mask[box]
     picture[box][grow(inside, max(1, width // 2)) & ~inside] = _INK
     picture[box][grow(~inside, width) & inside] = (255, 255, 255)
-
-
-def grow(mask: npt.NDArray[np.bool_], steps: int) -> npt.NDArray[np.bool_]:
-    """The mask and every pixel within `steps` of it by city-block distance; the frame is no border."""
-    grown = mask.copy()
-    for _ in range(steps):
-        last = grown.copy()
-        grown[1:] |= last[:-1]
-        grown[:-1] |= last[1:]
-        grown[:, 1:] |= last[:, :-1]
-        grown[:, :-1] |= last[:, 1:]
-    return grown
 
 
 def _draw_legend(entries: Sequence[tuple[str, Colour]], width: int, side: int) -> Image.Image:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ovss_personal.config import FitConfig
 from ovss_personal.painting.scores import ScoredProposals
+from ovss_personal.personal.things import one_thing
 from ovss_personal.structures import BaseTraits, Proposals, WordRule
 
 
@@ -130,7 +131,8 @@ def score(
         thresholds.append(concept.config.threshold or base)
         if concept.config.has_competitors:
             logits = among.logit_scale * augmented.embeddings @ concept.head.word
-            columns.append((logits - competing_logits(augmented.embeddings, concept.competitors, among)).sigmoid())
+            odds = logits - competing_logits(augmented.embeddings, concept.competitors, among)
+            columns.append(one_thing(odds.sigmoid(), augmented.masks) if concept.config.unique else odds.sigmoid())
         else:
             columns.append(probabilities[:, count + place])
             place += 1

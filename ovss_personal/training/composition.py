@@ -26,7 +26,7 @@ from ovss_personal.engine.learn import personalize
 from ovss_personal.engine.see import see
 from ovss_personal.evaluation.metrics import PersonalCounts, mean_and_interval
 from ovss_personal.painting.grid import to_grid
-from ovss_personal.painting.overlay import grow
+from ovss_personal.painting.pieces import grow
 from ovss_personal.structures import BoolMask, Proposals, Shot
 
 if TYPE_CHECKING:

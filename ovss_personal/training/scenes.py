@@ -16,16 +16,26 @@ from ovss_personal.benchmarks.composites.paste import crop_background, paste, ra
 from ovss_personal.benchmarks.composites.sources import RGB, RGBA, TRAIN_ABSTRACT, TRAIN_BACKGROUNDS, Sources
 from ovss_personal.training.paint import as_bytes, made_up, palette, pattern, plain, recolour, vessel
 
+VOID = 255
 Segments = npt.NDArray[np.uint8]  # (S, S), an index; regions first, then objects
 
 
 @dataclass(frozen=True)
 class Scene:
-    """(S, S, 3) uint8 image, (S, S) segment indices, and how many of the first indices are background regions."""
+    """A picture and its segments.
+
+    Attributes:
+        image: (S, S, 3) uint8.
+        segments: (S, S) indices; `VOID` where nobody knows.
+        regions: how many of the first indices are background regions; those after them are things.
+        taught: whether a region is one thing to be found, as a wall of a composite is. What nobody marked in a
+            photograph is not.
+    """
 
     image: RGB
     segments: Segments
     regions: int
+    taught: bool = True
 
 
 class SceneMaker:

@@ -1,10 +1,12 @@
 """Train the mask decoder and build what else the embedded base ships.
 
-    python -m ovss_personal.training.train --out runs/decoder
+    python -m ovss_personal.training.train --photos photos --minutes 90 --out runs/decoder
 
-One scene of composites after another passes through the frozen encoder; only the decoder learns. Everything comes
-from one seed: scene i of step t is drawn by Generator([seed, t, i]). A run that was cut off goes on from its last
-checkpoint when the same command is given again. Afterwards `calibrate` builds the small tensors.
+Scenes are drawn from photographs with instance masks (`training.layouts` tells which) and from composites
+(`training.scenes`); scene i of step t is drawn by Generator([seed, t, i]). What the encoder has below stride 8 is
+frozen, as is all that the words' space is made of. A run that was cut off goes on from its last checkpoint when the
+same command is given again. Afterwards `calibrate` builds the small tensors, and OUT/weights is what the package ships.
+With --smoke all of this takes seconds and teaches nothing: it proves that every part runs on this machine.
 """
 
 from __future__ import annotations
@@ -13,152 +15,139 @@ import argparse
 import json
 import math
 import os
+import tempfile
 import time
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
+import torch.distributed
 from torch import Tensor, nn
+from torch.multiprocessing.spawn import spawn
 from torch.utils.data import DataLoader, IterableDataset
 from tqdm import tqdm
 
-from ovss_personal.bases.embedded.decoder import MaskDecoder, grid_points, mask_logits
-from ovss_personal.bases.embedded.encoder import Encoder, normalise
+from ovss_personal.bases.embedded.decoder import MaskDecoder
+from ovss_personal.bases.embedded.encoder import UPPER, Encoder
 from ovss_personal.bases.embedded.files import WEIGHTS
 from ovss_personal.benchmarks.composites.sources import Sources, fetch
-from ovss_personal.training.calibrate import calibrate, write_weights
+from ovss_personal.store.tensors import read_tensors
+from ovss_personal.training.calibrate import FEW, FULL, Filled, calibrate, write_weights
+from ovss_personal.training.judge import EACH, best_proposals, lower
+from ovss_personal.training.layouts import find_photos
+from ovss_personal.training.photos import PhotoMaker
 from ovss_personal.training.scenes import SceneMaker
+from ovss_personal.training.targets import Batch, batch_of, mask_loss, query_points
 
-VALIDATION = 1_000_000  # steps from here on are validation scenes
-PIXELS = 2304  # sampled per image for the loss
-QUERIES = 100
 ENCODER = WEIGHTS / "encoder.safetensors"
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """`size` is the side of a training scene; the last `large_part` of the steps run at `large_size`."""
+    """How to train.
 
-    steps: int = 7000
+    Attributes:
+        steps: at most so many.
+        minutes: at most so long, over all runs; the learning rate falls to nothing with whichever ends first.
+        batch: scenes a step.
+        size: side of a scene in pixels; the last `large_part` has `large_size`.
+        learning_rate: of what was begun from nothing.
+        encoder_rate: its share for the decoder's own stages, which begin as the encoder's.
+        composites: their share of the scenes.
+        own_points: share of the steps whose queries look where the decoder itself looks.
+    """
+
+    steps: int = 1_000_000
+    minutes: float = 90.0
     batch: int = 4
     size: int = 384
     large_size: int = 512
-    large_part: float = 0.15
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.01
+    large_part: float = 0.2
+    learning_rate: float = 6e-4
+    encoder_rate: float = 0.25
+    weight_decay: float = 0.02
     warmup: int = 100
+    composites: float = 0.25
+    own_points: float = 0.5
     seed: int = 0
 
-    def size_at(self, step: int) -> int:
-        return self.large_size if step >= self.steps * (1 - self.large_part) else self.size
+    def progress(self, step: int, seconds: float) -> float:
+        """How much of the training is over, in [0, 1]."""
+        return min(1.0, max(step / self.steps, seconds / 60 / self.minutes))
 
-    def rate_at(self, step: int) -> float:
+    def size_at(self, progress: float) -> int:
+        return self.large_size if progress >= 1 - self.large_part else self.size
+
+    def rate_at(self, step: int, progress: float) -> float:
         rise = min(1.0, (step + 1) / self.warmup)
-        return self.learning_rate * rise * 0.5 * (1 + math.cos(math.pi * step / self.steps))
+        return self.learning_rate * rise * 0.5 * (1 + math.cos(math.pi * progress))
 
 
-class Batches(IterableDataset[tuple[list[Tensor], Tensor]]):
-    """Yields (encoder taps, segments (B, S, S) uint8) step by step, from `start` to the end.
-
-    The encoder runs here, in the loader's process, so that two cores share the work.
-    """
-
-    def __init__(self, config: TrainConfig, sources: Sources, start: int) -> None:
-        self.config, self.sources, self.start = config, sources, start
-
-    def __iter__(self) -> Iterator[tuple[list[Tensor], Tensor]]:
-        torch.set_num_threads(1)
-        encoder = Encoder.load(ENCODER).to(memory_format=torch.channels_last)
-        makers = SceneMaker(self.sources, self.config.size)
-        for step in range(self.start, self.config.steps):
-            makers.size = self.config.size_at(step)
-            images, segments = draw(makers, self.config.seed, step, self.config.batch)
-            yield encode(encoder, images), segments
+SMOKE = TrainConfig(steps=4, batch=2, size=64, large_size=96, large_part=0.5, warmup=1)
 
 
-def draw(maker: SceneMaker, seed: int, step: int, batch: int) -> tuple[Tensor, Tensor]:
-    """(B, 3, S, S) uint8 images and (B, S, S) uint8 segments of one step."""
-    scenes = [maker.scene(np.random.default_rng([seed, step, i])) for i in range(batch)]
-    images = torch.from_numpy(np.stack([s.image for s in scenes])).permute(0, 3, 1, 2)
-    return images, torch.from_numpy(np.stack([s.segments for s in scenes]))
+@dataclass(frozen=True)
+class Data:
+    """Where scenes come from: the unpacked packages of cut-outs, and a folder of sets of photographs, if any."""
+
+    cutouts: Sources
+    photos: Path | None = None
+    judged: int = EACH  # photos of a set that the log's figures are of
 
 
-def encode(encoder: Encoder, images: Tensor) -> list[Tensor]:
-    # bfloat16 halves the encoder's time; its rounding is far below the augmentation's noise.
-    with torch.no_grad(), torch.autocast(images.device.type, torch.bfloat16):
-        taps, _ = encoder(normalise(images).contiguous(memory_format=torch.channels_last))
-    return [t.float().contiguous() for t in taps]
+class Scenes(IterableDataset[Batch]):
+    """Every step's scenes of one process of several, from step `start` on."""
+
+    def __init__(self, config: TrainConfig, data: Data, start: int, size: int, share: slice) -> None:
+        self.config, self.data, self.start, self.size, self.share = config, data, start, size, share
+
+    def __iter__(self) -> Iterator[Batch]:
+        info = torch.utils.data.get_worker_info()
+        number, workers = (info.id, info.num_workers) if info else (0, 1)
+        composites = SceneMaker(self.data.cutouts, self.size)
+        folder = self.data.photos
+        photos = PhotoMaker(find_photos(folder), self.size, composites.cutouts) if folder else None
+        for step in range(self.start + number, self.config.steps, workers):
+            yield draw(self.config, composites, photos, step, self.share)
 
 
-def query_points(segments: Tensor, generator: torch.Generator) -> Tensor:
-    """(B, S, S) -> (B, 100, 2): the inference grid, or a jittered grid of 64 and 36 points spread over segments."""
-    batch, size = segments.shape[0], segments.shape[-1]
-    if torch.rand((), generator=generator) < 0.3:
-        return grid_points().expand(batch, -1, -1).clone()
-    jitter = (torch.rand(batch, 64, 2, generator=generator) - 0.5) / 8
-    points = [grid_points(8) + jitter]
-    per_segment = torch.empty(batch, QUERIES - 64, 2)
-    for b in range(batch):
-        present = torch.unique(segments[b])
-        chosen = present[torch.randint(len(present), (QUERIES - 64,), generator=generator)]
-        for q, segment in enumerate(chosen):
-            where = (segments[b] == segment).flatten().nonzero().squeeze(1)
-            pixel = int(where[torch.randint(len(where), (), generator=generator)])
-            per_segment[b, q] = torch.tensor(((pixel % size + 0.5) / size, (pixel // size + 0.5) / size))
-    return torch.cat((*points, per_segment), 1)
+def draw(
+    config: TrainConfig, composites: SceneMaker, photos: PhotoMaker | None, step: int, share: slice = slice(None)
+) -> Batch:
+    """The scenes of one step, or some of them."""
+    scenes = []
+    for i in range(config.batch)[share]:
+        rng = np.random.default_rng([config.seed, step, i])
+        from_photo = rng.random() >= config.composites
+        scenes.append(photos.scene(rng) if photos and from_photo else composites.scene(rng))
+    return batch_of(scenes)
 
 
-def segment_at(segments: Tensor, points: Tensor) -> Tensor:
-    """(B, S, S), (B, Q, 2) -> (B, Q) the segment under each point."""
-    size = segments.shape[-1]
-    at = (points * size).long().clamp(0, size - 1)
-    return segments.flatten(1).gather(1, at[..., 1] * size + at[..., 0])
+def begin(encoder: Encoder, start: Path | None) -> MaskDecoder:
+    """A decoder whose stages are the encoder's, and whose other parts are those of the file `start`, if it has them."""
+    decoder = MaskDecoder()
+    decoder.stages.load_state_dict(encoder.blocks[UPPER:].state_dict())
+    for layer in (decoder.encoder[-1], *decoder.fine_layers):  # new ones change nothing at first
+        for name, module in layer.named_modules():
+            if name.endswith("out_proj") or name == "ffn.2":
+                nn.init.zeros_(module.weight)
+                nn.init.zeros_(module.bias)
+    if start:
+        known = {name: tensor.float() for name, tensor in read_tensors(start, hint="name a decoder's file.").items()}
+        unknown = decoder.load_state_dict(known, strict=False).unexpected_keys
+        if unknown:
+            raise SystemExit(f"{start} is no decoder's file: it holds {unknown[0]}.")
+    return decoder
 
 
-def mask_loss(
-    decoder: MaskDecoder, taps: list[Tensor], segments: Tensor, points: Tensor, generator: torch.Generator
-) -> Tensor:
-    """5 bce + 2 dice + 0.5 bce of the predicted IoU, on a sample of pixels.
-
-    Shape: taps as `Encoder` gives them, segments (B, S, S), points (B, Q, 2) -> ().
-    """
-    pixels, vectors, quality = decoder.embed(taps, points)
-    small = segments[:, 1::4, 1::4].flatten(1)  # (B, hw), the pixel at each cell's middle
-    wanted = segment_at(segments, points)
-    pick = torch.randperm(small.shape[1], generator=generator)[:PIXELS].to(pixels.device)
-    x = mask_logits(pixels.flatten(2)[..., pick], vectors)  # (B, Q, P)
-    y = (small[:, None, pick] == wanted[..., None]).float()  # (B, Q, P)
-    bce = F.binary_cross_entropy_with_logits(x, y)
-    p = x.sigmoid()
-    dice = (1 - (2 * (p * y).sum(-1) + 1) / (p.sum(-1) + y.sum(-1) + 1)).mean()
-    with torch.no_grad():
-        hard = (x > 0).float()
-        both = (hard * y).sum(-1)
-        iou = both / (hard.sum(-1) + y.sum(-1) - both).clamp(min=1)
-    return 5 * bce + 2 * dice + 0.5 * F.binary_cross_entropy_with_logits(quality, iou)
-
-
-@torch.inference_mode()
-def best_iou(decoder: nn.Module, encoder: Encoder, maker: SceneMaker, seed: int, scenes: int = 48) -> float:
-    """Mean over objects of the best IoU that any of the 100 grid proposals reaches, on validation scenes."""
-    found = []
-    for i in range(scenes):
-        images, segments = draw(maker, seed, VALIDATION + i, 1)
-        regions = maker.scene(np.random.default_rng([seed, VALIDATION + i, 0])).regions
-        device = next(decoder.parameters()).device
-        taps, _ = encoder(normalise(images.to(device)))
-        logits, _ = decoder(taps, grid_points()[None].to(device))
-        masks = (logits[0] > 0).flatten(1).float()
-        small = segments[0, 1::4, 1::4].flatten().to(device)
-        for segment in torch.unique(small).tolist():
-            truth = (small == segment).float()
-            if segment >= regions and truth.mean() > 0.003:
-                both = masks @ truth
-                found.append(float((both / (masks.sum(1) + truth.sum() - both)).max()))
-    return float(np.mean(found))
+def optimiser_of(decoder: MaskDecoder, config: TrainConfig) -> torch.optim.AdamW:
+    own = list(decoder.stages.parameters())
+    rest = [p for name, p in decoder.named_parameters() if not name.startswith("stages.")]
+    groups = [{"params": rest, "share": 1.0}, {"params": own, "share": config.encoder_rate}]
+    return torch.optim.AdamW(groups, config.learning_rate, weight_decay=config.weight_decay)
 
 
 def save_checkpoint(path: Path, state: dict[str, object]) -> None:
@@ -167,82 +156,142 @@ def save_checkpoint(path: Path, state: dict[str, object]) -> None:
     os.replace(part, path)
 
 
-def train(config: TrainConfig, out: Path, sources: Sources, device: str = "cpu", every: int = 500) -> MaskDecoder:
-    """Train from the start, or from `out/checkpoint.pt`; writes `out/log.jsonl`, a line every `every` steps."""
+def train(
+    config: TrainConfig,
+    out: Path,
+    data: Data,
+    start: Path | None = None,
+    device: str = "cpu",
+    workers: int = 0,
+    every: int = 1000,
+    rank: int = 0,
+    ranks: int = 1,
+) -> MaskDecoder:
+    """Train from `start`, or go on from `out/checkpoint.pt`; writes `out/log.jsonl`, a line every `every` steps.
+
+    Args:
+        workers: processes that draw scenes ahead; 0: they are drawn in between.
+        rank, ranks: which one of several processes this is, each of which has its share of every step's scenes. Two
+            that compute on one core each are faster than one that computes on two.
+    """
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(config.seed)
-    decoder = MaskDecoder().to(device)
-    optimiser = torch.optim.AdamW(decoder.parameters(), config.learning_rate, weight_decay=config.weight_decay)
-    generator = torch.Generator().manual_seed(config.seed)
-    start, spent, checkpoint = 0, 0.0, out / "checkpoint.pt"
+    encoder = Encoder.load(ENCODER).to(device).to(memory_format=torch.channels_last)
+    decoder = begin(encoder, start).to(device).to(memory_format=torch.channels_last).train()
+    optimiser = optimiser_of(decoder, config)
+    step, spent, checkpoint = 0, 0.0, out / "checkpoint.pt"
     if checkpoint.is_file():
         state = torch.load(checkpoint, map_location=device, weights_only=True)
         if state["config"] != asdict(config):
             raise SystemExit(f"{checkpoint} was made with other settings: {state['config']}. Choose another --out.")
         decoder.load_state_dict(state["decoder"])
         optimiser.load_state_dict(state["optimiser"])
-        generator.set_state(state["generator"].cpu())
-        start, spent = state["step"], state["seconds"]
-    encoder, maker = Encoder.load(ENCODER).to(device), SceneMaker(sources, config.large_size)
-    loader = DataLoader(Batches(config, sources, start), batch_size=None, num_workers=1, prefetch_factor=4)
-    began, losses = time.monotonic(), []
-    bar = tqdm(loader, initial=start, total=config.steps, desc="decoder", mininterval=5)
-    for step, (taps, segments) in enumerate(bar, start=start):
+        step, spent = state["step"], state["seconds"]
+    kept = find_photos(data.photos, validation=True) if data.photos and rank == 0 else {}
+    began, size, losses = time.monotonic(), 0, list[Tensor]()
+    batches: Iterator[Batch] = iter(())
+    progress = config.progress(step, spent)
+    bar = tqdm(initial=step, desc="decoder", mininterval=5, disable=rank > 0)
+    while progress < 1:
+        if config.size_at(progress) != size:
+            size = config.size_at(progress)
+            scenes = Scenes(config, data, step, size, slice(rank, None, ranks))
+            batches = iter(DataLoader(scenes, batch_size=None, num_workers=workers))
+        batch = next(batches)
         for group in optimiser.param_groups:
-            group["lr"] = config.rate_at(step)
-        points = query_points(segments, generator)
-        loss = mask_loss(decoder, [t.to(device) for t in taps], segments.to(device), points.to(device), generator)
+            group["lr"] = group["share"] * config.rate_at(step, progress)
+        generator = torch.Generator().manual_seed((config.seed * 1_000_003 + step) * 64 + rank)
+        own = torch.rand((), generator=generator) < config.own_points
+        points = None if own else query_points(batch, generator).to(device)
         optimiser.zero_grad(set_to_none=True)
+        with torch.autocast("cuda", torch.bfloat16) if device == "cuda" else nullcontext():
+            loss = mask_loss(decoder, lower(encoder, batch.images.to(device)), batch.to(device), points)
         loss.backward()  # type: ignore[no-untyped-call]
+        step += 1
+        progress = shared(decoder, config.progress(step, spent + time.monotonic() - began), ranks)
         nn.utils.clip_grad_norm_(decoder.parameters(), 1.0)
         optimiser.step()
-        losses.append(loss.item())
-        done = step + 1
-        if done % every == 0 or done == config.steps:
-            decoder.eval()
-            row = {
-                "step": done,
-                "loss": round(float(np.mean(losses)), 4),
-                "best_iou": round(best_iou(decoder, encoder, maker, config.seed), 4),
-                "seconds": round(spent + time.monotonic() - began, 1),
-            }
-            decoder.train()
-            losses = []
+        losses.append(loss.detach())
+        bar.update()
+        if rank == 0 and (step % every == 0 or progress >= 1):
+            row = {"step": step, "loss": round(float(torch.stack(losses).mean()), 4)}
+            row |= best_proposals(decoder, encoder, kept, data.judged)
+            row["seconds"] = round(spent + time.monotonic() - began, 1)
+            losses.clear()
             with (out / "log.jsonl").open("a") as log:
                 log.write(json.dumps(row) + "\n")
             bar.set_postfix(row)
-            save_checkpoint(
-                checkpoint,
-                {
-                    "decoder": decoder.state_dict(),
-                    "optimiser": optimiser.state_dict(),
-                    "generator": generator.get_state(),
-                    "config": asdict(config),
-                    "step": done,
-                    "seconds": row["seconds"],
-                },
-            )
-    return decoder.eval()
+            state = {"decoder": decoder.state_dict(), "optimiser": optimiser.state_dict(), "config": asdict(config)}
+            save_checkpoint(checkpoint, {**state, "step": step, "seconds": row["seconds"]})
+    decoder.eval()
+    return decoder
 
 
-def main() -> None:
+def shared(decoder: MaskDecoder, progress: float, ranks: int) -> float:
+    """Make the gradients of all processes their mean, and return the mean of their progress."""
+    if ranks == 1:
+        return progress
+    gradients = [p.grad for p in decoder.parameters() if p.grad is not None]
+    flat = torch.cat([torch.tensor([progress]), *(g.flatten() for g in gradients)]) / ranks
+    torch.distributed.all_reduce(flat)
+    parts = torch.split(flat[1:], [g.numel() for g in gradients])
+    for gradient, part in zip(gradients, parts, strict=True):
+        gradient.copy_(part.view_as(gradient))
+    return float(flat[0])
+
+
+def train_on_cores(config: TrainConfig, out: Path, data: Data, start: Path | None, every: int = 1000) -> MaskDecoder:
+    """`train` on the CPU, with a process on each core; returns the decoder of the checkpoint."""
+    ranks = min(os.cpu_count() or 1, config.batch)
+    meeting = f"file://{tempfile.mkdtemp()}/meeting"
+    arguments = (ranks, meeting, config, out, data, start, every)
+    spawn(_train_as, arguments, nprocs=ranks)  # type: ignore[no-untyped-call]
+    decoder = MaskDecoder()
+    decoder.load_state_dict(torch.load(out / "checkpoint.pt", weights_only=True)["decoder"])
+    decoder.eval()
+    return decoder
+
+
+def _train_as(
+    rank: int, ranks: int, meeting: str, config: TrainConfig, out: Path, data: Data, start: Path | None, every: int
+) -> None:
+    torch.set_num_threads(1)
+    torch.distributed.init_process_group("gloo", init_method=meeting, rank=rank, world_size=ranks)
+    train(config, out, data, start, every=every, rank=rank, ranks=ranks)
+    torch.distributed.destroy_process_group()
+
+
+def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, required=True, help="folder of the checkpoint and the log")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the checkpoint, the log and weights/")
+    parser.add_argument("--photos", type=Path, help="a set of photos with masks, or a folder of such (default: none)")
     parser.add_argument("--stamps", type=Path, help="folder that holds the unpacked Debian packages (default: fetch)")
-    parser.add_argument("--steps", type=int, default=TrainConfig.steps)
-    parser.add_argument("--batch", type=int, default=TrainConfig.batch)
-    parser.add_argument("--seed", type=int, default=TrainConfig.seed)
+    parser.add_argument("--start", type=Path, help="a decoder.safetensors to begin with (default: from nothing)")
+    parser.add_argument("--smoke", action="store_true", help="seconds that prove that every part runs on this machine")
+    parser.add_argument("--minutes", type=float, help=f"default: {TrainConfig.minutes:g}")
+    parser.add_argument("--steps", type=int, help=f"at most (default: {TrainConfig.steps})")
+    parser.add_argument("--batch", type=int, help=f"scenes a step (default: {TrainConfig.batch})")
+    parser.add_argument("--learning-rate", type=float, help=f"default: {TrainConfig.learning_rate}")
+    parser.add_argument("--seed", type=int, help=f"default: {TrainConfig.seed}")
     parser.add_argument("--device", default="cpu", help="cpu, cuda or mps")
-    args = parser.parse_args()
-    config = TrainConfig(steps=args.steps, batch=args.batch, seed=args.seed)
-    sources = Sources(args.stamps) if args.stamps else fetch()
+    args = parser.parse_args(argv)
+    names = ("steps", "minutes", "batch", "learning_rate", "seed")
+    given = {name: value for name in names if (value := getattr(args, name)) is not None}
+    if args.smoke and given.keys() & {"steps", "minutes"}:
+        parser.error("--smoke has its own --steps and --minutes.")
+    whole, smoke = (TrainConfig(), EACH, FULL, SceneMaker), (SMOKE, 2, FEW, Filled)
+    config, judged, extent, maker = smoke if args.smoke else whole
+    config = replace(config, **given)
+    photos = [photo for kept in find_photos(args.photos).values() for photo in kept] if args.photos else []
+    data = Data(Sources(args.stamps) if args.stamps else fetch(), args.photos, judged)
     if args.device == "cpu":
-        torch.set_num_threads(1)  # the other core draws and encodes the scenes
-    decoder = train(config, args.out, sources, args.device)
-    torch.set_num_threads(os.cpu_count() or 1)
-    maker = SceneMaker(sources, config.large_size)
-    tensors, figures = calibrate(decoder, Encoder.load(ENCODER).to(args.device), maker, config.seed)
-    write_weights(args.out, decoder, tensors, figures)
+        decoder = train_on_cores(config, args.out, data, args.start)
+    else:
+        decoder = train(config, args.out, data, args.start, args.device, workers=max(1, (os.cpu_count() or 1) - 1))
+    encoder = Encoder.load(ENCODER).to(args.device)
+    scenes = maker(data.cutouts, config.large_size)
+    tensors, figures = calibrate(decoder, encoder, scenes, config.seed, photos, extent)
+    write_weights(args.out, decoder, tensors, figures, extent.classes)
 
 
 if __name__ == "__main__":

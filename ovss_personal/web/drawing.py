@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 
 from ovss_personal.errors import MaskError
 from ovss_personal.painting.grid import mask_rows
-from ovss_personal.painting.overlay import grow
+from ovss_personal.painting.pieces import connected, grow
 from ovss_personal.structures import BoolMask, Proposals
 from ovss_personal.web.runs import grid_size
 
@@ -86,14 +86,3 @@ def piece(proposals: Proposals, number: int, at: tuple[float, float]) -> BoolMas
         inside = (mask_rows(one, proposals.canvas, top, bottom)[0] > 0).cpu().numpy()
         found[top:bottom] = inside & near[np.ix_(down, across)]
     return found
-
-
-def connected(mask: BoolMask, row: int, column: int) -> BoolMask:
-    """The part of a (h, w) mask that is connected, side by side, with one cell; empty if that is outside it."""
-    part = np.zeros_like(mask)
-    part[row, column] = mask[row, column]
-    while True:
-        wider = grow(part, 1) & mask
-        if np.array_equal(wider, part):
-            return part
-        part = wider

@@ -37,25 +37,26 @@ def grid_size(height: int, width: int) -> tuple[int, int]:
 
 @torch.no_grad()
 def outlines(proposals: Proposals) -> list[dict[str, object]]:
-    """The different things to click: `id` of the proposal, `score` from 0 up, and `runs` on the grid of `grid_size`.
+    """The different things to click: `id` of the proposal, `score` in [0, 1], and `runs` on the grid of `grid_size`.
 
-    A proposal's score is how little it changes with its threshold, plus a little for each other one that agrees.
+    A proposal's score is the quality that the base predicts, or how little its mask changes with the threshold.
     """
     size = grid_size(*proposals.canvas.original)
     logits = mask_rows(proposals.masks, replace(proposals.canvas, original=size), 0, size[0]).flatten(1)  # (N, P)
     masks = logits > 0
     share = masks.float().mean(1)
     stable = (logits > 1).sum(1) / (logits > -1).sum(1).clamp(min=1)
+    score = proposals.extras.get("quality", stable)
     rows = masks.float()
     both = rows @ rows.T
     sizes = rows.sum(1)
     iou = both / (sizes[:, None] + sizes[None] - both).clamp(min=1)
-    left = [n for n in stable.argsort(descending=True).tolist() if LEAST < share[n] < MOST]
+    left = [n for n in score.argsort(descending=True).tolist() if LEAST < share[n] < MOST]
     found: list[dict[str, object]] = []
     while left:
         best = left[0]
         alike = {n for n in left if n == best or iou[best, n] > SAME}
         left = [n for n in left if n not in alike]
         runs = mask_runs(masks[best].cpu().numpy().reshape(size))
-        found.append({"id": best, "score": round(stable[best].item() + 0.02 * len(alike), 3), "runs": runs})
+        found.append({"id": best, "score": round(score[best].item(), 3), "runs": runs})
     return found

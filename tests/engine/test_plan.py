@@ -91,3 +91,20 @@ def test_fits_against_other_words_are_not_made_together() -> None:
     tasks = [FitTask(shots, ConceptWords(base, name, "mug").of_fit("none"), PAPER) for name in ("my mug", "mug")]
     with pytest.raises(ValueError, match="share their open words"):
         fit_all(tasks, base.traits)
+
+
+def test_a_concept_is_unique_if_every_shot_shows_it_in_one_piece() -> None:
+    base = FakeBase()
+    words = ConceptWords(base, "my mug", "mug")
+    whole = seen(base, 2)
+    two = shot("red", 1)
+    two.mask[28:32, 28:32] = True  # apart from the rest
+    apart = see_shots(base, [two])
+
+    def learned(shots: list[SeenShot], config: FitConfig) -> bool | None:
+        plan = FitPlan(words, shots, config, leave_one_out=False, report=False)
+        return plan.concept(fit_all(plan.tasks, base.traits)).config.unique
+
+    assert learned(whole, OURS) is True and learned([*whole, *apart], OURS) is False
+    assert learned(whole, replace(OURS, unique=False)) is False and learned(apart, replace(OURS, unique=True)) is True
+    assert learned(whole, PAPER) is None

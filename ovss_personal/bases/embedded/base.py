@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from ovss_personal.bases.bank import load_bank
-from ovss_personal.bases.embedded.decoder import GRID, MaskDecoder, grid_points
+from ovss_personal.bases.embedded.decoder import GRID, MaskDecoder
 from ovss_personal.bases.embedded.encoder import Encoder, normalise
 from ovss_personal.bases.embedded.files import REINSTALL, WEIGHTS, load, sha256
 from ovss_personal.bases.embedded.pooling import APPEARANCE, BETA, JointSpace, appearance
@@ -64,7 +64,7 @@ class EmbeddedBase:
             self.space = JointSpace(
                 mean=calibration["mean"],
                 appearance_mean=calibration["appearance_mean"],
-                appearance_std=calibration["appearance_std"],
+                appearance_map=calibration["appearance_map"],
                 gain=float(calibration["gain"]),
             )
             self.bank = calibration["bank"]
@@ -126,15 +126,14 @@ class EmbeddedBase:
         if boxes:
             view = merge_tiles(view, [(box, next(views)) for box in boxes], size)
         canvas = Canvas(original=size, resized=size, padded=size)  # from the grid straight to the image
-        return Proposals(view.masks, view.embeddings, view.features, canvas)
+        return Proposals(view.masks, view.embeddings, view.features, canvas, {"quality": view.quality})
 
     def _views(self, pictures: Sequence[RGBImage]) -> Iterator[View]:
-        points = grid_points().to(self.device)
         for start in range(0, len(pictures), self.batch):
             squares = np.stack([square(picture) for picture in pictures[start : start + self.batch]])
             pixels = torch.from_numpy(squares).to(self.device).permute(0, 3, 1, 2)
             taps, dense = self.encoder(normalise(pixels))
-            masks, quality = self.decoder(taps, points.expand(len(pixels), -1, -1))
+            masks, quality = self.decoder(taps)
             for i in range(len(pixels)):
                 channels = appearance([tap[i : i + 1] for tap in taps], (dense.shape[2], dense.shape[3]))
                 yield View(

@@ -1,12 +1,17 @@
 """The trained part of the embedded base: from encoder taps to one mask per query point.
 
-A query is a point of the image, its mask the segment under it. At inference the points are a fixed 10 x 10 grid,
-so query n looks at the same place in every image: the learned W_Z and W_M rely on that.
+A query is a point of the image, its mask the segment under it. At inference the image is cut into 10 x 10 cells, and
+query n looks at the spot of cell n that is most like the middle of a thing: it keeps its place from image to image,
+on which the learned W_Z and W_M rely, and a small thing between two points of a grid is not missed.
+
+The features at strides 4 and 8 are the encoder's. Those at strides 16 and 32 come from stages of the decoder's own,
+which started as the encoder's and learned what belongs together; the words' space is left as it was.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,10 +19,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ovss_personal.bases.embedded.encoder import CHANNELS
+from ovss_personal.bases.embedded.encoder import CHANNELS, UPPER, stages, upper
 from ovss_personal.bases.embedded.files import fill, load
 
 GRID = 10
+SPOTS = 16  # places a side of a cell among which its spot is chosen
+LEAST_HEAT = 0.1  # with less, nowhere in a cell is a thing, and the cell's middle is taken
 MAX_LOGIT = 12.0
 
 
@@ -101,6 +108,17 @@ class QueryLayer(nn.Module):
         return out
 
 
+@dataclass(frozen=True)
+class Features:
+    """Maps of one batch: pixel embeddings (B, 64, H/4, W/4), p8 (B, d, H/8, W/8), p16 (B, d, H/16, W/16), and logits
+    of how much like the middle of a thing each place is, (B, 1, H/8, W/8)."""
+
+    pixels: Tensor
+    p8: Tensor
+    p16: Tensor
+    heat: Tensor
+
+
 class MaskDecoder(nn.Module):
     """Encoder taps and query points -> mask logits at stride 4 and a predicted IoU per mask."""
 
@@ -108,13 +126,16 @@ class MaskDecoder(nn.Module):
         super().__init__()
         c4, c8, c16, c32 = CHANNELS
         self.dim = dim
+        self.stages = nn.ModuleList(stages()[UPPER:])
         self.lateral4, self.lateral8 = lateral(c4, pixel_dim), lateral(c8, dim)
         self.lateral16, self.lateral32 = lateral(c16, dim), lateral(c32, dim)
-        self.encoder = nn.ModuleList(EncoderLayer(dim, heads, hidden) for _ in range(2))
+        self.encoder = nn.ModuleList(EncoderLayer(dim, heads, hidden) for _ in range(3))
         self.fuse8, self.narrow8 = separable(dim, dim), nn.Conv2d(dim, pixel_dim, 1)
         self.fuse4 = nn.Sequential(separable(pixel_dim, pixel_dim), nn.Conv2d(pixel_dim, pixel_dim, 1))
         self.query = mlp(dim + dim + pixel_dim, dim, dim)
-        self.layers = nn.ModuleList(QueryLayer(dim, heads, hidden) for _ in range(3))
+        self.layers = nn.ModuleList(QueryLayer(dim, heads, hidden) for _ in range(3))  # look at stride 16
+        self.fine_layers = nn.ModuleList(QueryLayer(dim, heads, hidden) for _ in range(2))  # look at stride 8
+        self.heat = nn.Conv2d(dim, 1, 1)
         self.norm = nn.LayerNorm(dim)
         self.mask_vector = mlp(dim, dim, pixel_dim + 1)
         self.quality = nn.Linear(dim, 1)
@@ -127,37 +148,61 @@ class MaskDecoder(nn.Module):
         fill(decoder, load(path), path)
         return decoder.eval().requires_grad_(False)
 
-    def forward(self, taps: list[Tensor], points: Tensor) -> tuple[Tensor, Tensor]:
-        """Taps of `Encoder`, points (B, Q, 2) in [0, 1] -> logits (B, Q, H/4, W/4), quality logits (B, Q)."""
-        pixels, vectors, quality = self.embed(taps, points)
+    def train(self, mode: bool = True) -> MaskDecoder:
+        super().train(mode)
+        self.stages.eval()  # their batch statistics stay ImageNet's: a few crops at a time would be poor ones
+        return self
+
+    def forward(self, taps: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """Taps of `Encoder` -> logits (B, 100, H/4, W/4), quality logits (B, 100)."""
+        features = self.features(taps)
+        pixels, vectors, quality = self.embed(features, spots(features.heat.sigmoid()))
         return mask_logits(pixels.flatten(2), vectors).reshape(*vectors.shape[:2], *pixels.shape[2:]), quality
 
-    def embed(self, taps: list[Tensor], points: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Pixel embeddings (B, 64, H/4, W/4), mask vectors with bias (B, Q, 65), quality logits (B, Q)."""
-        t4, t8, t16, t32 = taps
+    def features(self, taps: list[Tensor]) -> Features:
+        """What queries look at. Of the taps, those at strides 4 and 8 are read."""
+        t4, t8 = taps[:2]
+        t16, t32 = upper(self.stages, t8)
         h, w = t16.shape[-2:]
         p16 = self.lateral16(t16) + F.interpolate(self.lateral32(t32), (h, w), mode="nearest")
-        y, x = torch.meshgrid(
-            (torch.arange(h, device=t16.device) + 0.5) / h,
-            (torch.arange(w, device=t16.device) + 0.5) / w,
-            indexing="ij",
-        )
-        where = sine_encoding(torch.stack((x, y), -1).flatten(0, 1), self.dim)
-        memory = p16.flatten(2).mT + where  # (B, L, d)
+        memory = p16.flatten(2).mT + self._places(p16)  # (B, L, d)
         for layer in self.encoder:
             memory = layer(memory)
         p16 = memory.mT.unflatten(2, (h, w))
         p8 = self.lateral8(t8) + F.interpolate(p16, t8.shape[-2:], mode="bilinear")
         p8 = self.fuse8(p8)
         p4 = self.lateral4(t4) + F.interpolate(self.narrow8(p8), t4.shape[-2:], mode="bilinear")
-        pixels = self.fuse4(p4)  # (B, 64, H/4, W/4)
+        return Features(self.fuse4(p4), p8, p16, self.heat(p8))
 
-        at = [sample(p, points) for p in (p16, p8, pixels)]
+    def embed(self, features: Features, points: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Points (B, Q, 2) in [0, 1] -> pixel embeddings (B, 64, H/4, W/4), mask vectors with bias (B, Q, 65),
+        quality logits (B, Q)."""
+        at = [sample(p, points) for p in (features.p16, features.p8, features.pixels)]
         queries = self.query(torch.cat(at, -1)) + sine_encoding(points, self.dim)
+        memory = features.p16.flatten(2).mT
         for layer in self.layers:
             queries = layer(queries, memory)
+        fine = features.p8.flatten(2).mT + self._places(features.p8)
+        for layer in self.fine_layers:
+            queries = layer(queries, fine)
         queries = self.norm(queries)
-        return pixels, self.mask_vector(queries), self.quality(queries).squeeze(-1)
+        return features.pixels, self.mask_vector(queries), self.quality(queries).squeeze(-1)
+
+    def _places(self, features: Tensor) -> Tensor:
+        """(B, d, h, w) -> (h w, d) where each position of a map is."""
+        rows, columns = ((torch.arange(n, device=features.device) + 0.5) / n for n in features.shape[2:])
+        y, x = torch.meshgrid(rows, columns, indexing="ij")
+        return sine_encoding(torch.stack((x, y), -1).flatten(0, 1), self.dim)
+
+
+def spots(heat: Tensor) -> Tensor:
+    """(B, 1, h, w) in [0, 1] -> (B, 100, 2): where in each of 10 x 10 cells the heat is highest, cells row by row."""
+    side = GRID * SPOTS
+    heat = F.interpolate(heat, (side, side), mode="bilinear")
+    most, at = F.max_pool2d(heat, SPOTS, return_indices=True)
+    at = at.flatten(1)
+    found = (torch.stack((at % side, at // side), -1) + 0.5) / side
+    return torch.where(most.flatten(1)[..., None] > LEAST_HEAT, found, grid_points().to(found))
 
 
 def mask_logits(pixels: Tensor, vectors: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ the other.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -30,6 +31,7 @@ STAGES = (
     (1, 3, 1, 6, 352),
 )
 TAPS = (1, 2, 4, 6)  # the last stage of each stride
+UPPER = 3  # the first stage behind stride 8: from here on the mask decoder has stages of its own
 STEM = 32
 
 
@@ -103,7 +105,7 @@ class Encoder(nn.Module):
     def __init__(self, output_stride: int = 32) -> None:
         super().__init__()
         self.conv_stem, self.bn1 = SameConv2d(3, STEM, 3, 2), NormReLU6(STEM)
-        self.blocks = nn.ModuleList(_stages(output_stride))
+        self.blocks = nn.ModuleList(stages(output_stride))
         self.conv_head, self.bn2 = SameConv2d(CHANNELS[-1], DIM, 1), NormReLU6(DIM)
         self.classifier = nn.Linear(DIM, CLASSES)
 
@@ -123,18 +125,36 @@ class Encoder(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[list[Tensor], Tensor]:
         """Returns ([(B, 24, H/4, W/4), ... (B, 352, H/32, W/32)], (B, 1280, H/32, W/32))."""
+        taps = self.lower(images)
+        taps += upper(self.blocks[UPPER:], taps[-1])
+        dense: Tensor = self.bn2(self.conv_head(taps[-1]))
+        return taps, dense
+
+    def lower(self, images: Tensor) -> list[Tensor]:
+        """The taps at strides 4 and 8 alone."""
         x = self.bn1(self.conv_stem(images))
         taps = []
-        for stage, blocks in enumerate(self.blocks):
+        for stage, blocks in enumerate(self.blocks[:UPPER]):
             x = blocks(x)
             if stage in TAPS:
                 taps.append(x)
-        dense: Tensor = self.bn2(self.conv_head(x))
-        return taps, dense
+        return taps
 
 
-def _stages(output_stride: int) -> list[nn.Sequential]:
-    stages, inputs, stride_so_far, dilation = [], STEM, 2, 1
+def upper(blocks: Iterable[nn.Module], x: Tensor) -> list[Tensor]:
+    """Stages from `UPPER` on: the tap at stride 8 -> those at strides 16 and 32."""
+    taps = []
+    for stage, block in enumerate(blocks, start=UPPER):
+        x = block(x)
+        if stage in TAPS:
+            taps.append(x)
+    return taps
+
+
+def stages(output_stride: int = 32) -> list[nn.Sequential]:
+    """The network between its stem and its head."""
+    found: list[nn.Sequential] = []
+    inputs, stride_so_far, dilation = STEM, 2, 1
     for count, kernel, stride, wider, outputs in STAGES:
         blocks: list[nn.Module] = []
         for index in range(count):
@@ -147,8 +167,8 @@ def _stages(output_stride: int) -> list[nn.Sequential]:
             else:
                 blocks.append(InvertedResidual(inputs, inputs * wider, outputs, kernel, step, dilation))
             inputs, dilation = outputs, following
-        stages.append(nn.Sequential(*blocks))
-    return stages
+        found.append(nn.Sequential(*blocks))
+    return found
 
 
 def normalise(images: Tensor) -> Tensor:

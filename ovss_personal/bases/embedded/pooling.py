@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 BETA = 1.0
-APPEARANCE = 0.3  # its share of an embedding's squared length
+APPEARANCE = 0.6  # its share of an embedding's squared length
 
 
 @dataclass(frozen=True)
@@ -24,13 +24,14 @@ class JointSpace:
 
     Attributes:
         mean: (1280,) of dense features over training scenes.
-        appearance_mean, appearance_std: (168,) of the appearance of training proposals.
-        gain: how much longer a proposal's kind is than its standardised appearance, on average.
+        appearance_mean: (168,) of training proposals.
+        appearance_map: (168, 168), which makes short what changes when one and the same thing is seen anew.
+        gain: how much longer a proposal's kind is than its mapped appearance, on average.
     """
 
     mean: Tensor
     appearance_mean: Tensor
-    appearance_std: Tensor
+    appearance_map: Tensor
     gain: float
 
     @property
@@ -48,14 +49,14 @@ class JointSpace:
 
     def joined(self, kind: Tensor, appearance: Tensor) -> Tensor:
         """(N, 1280) unit norm and (N, 168) mean appearance -> (N, D), unit norm."""
-        appearance = F.normalize((appearance - self.appearance_mean) / self.appearance_std, dim=1)
+        appearance = F.normalize((appearance - self.appearance_mean) @ self.appearance_map, dim=1)
         return torch.cat(((1 - APPEARANCE) ** 0.5 * kind, APPEARANCE**0.5 * appearance), 1)
 
     def features(self, dense: Tensor, appearance: Tensor) -> Tensor:
         """The two maps as one (D, h', w') whose masked means (eq. 6) point where `embeddings` do."""
         kind = dense - self.mean[:, None, None]
-        standard = (appearance - self.appearance_mean[:, None, None]) / self.appearance_std[:, None, None]
-        return torch.cat((kind, self.gain * (APPEARANCE / (1 - APPEARANCE)) ** 0.5 * standard))
+        mapped = torch.einsum("chw,cd->dhw", appearance - self.appearance_mean[:, None, None], self.appearance_map)
+        return torch.cat((kind, self.gain * (APPEARANCE / (1 - APPEARANCE)) ** 0.5 * mapped))
 
     def padded(self, words: Tensor) -> Tensor:
         """(V, 1280) of words -> (V, D)."""

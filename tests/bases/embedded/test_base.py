@@ -54,7 +54,7 @@ def test_word_scores_are_a_softmax_and_what_is_no_thing_is_other(embedded: Embed
 def test_traits_are_those_of_the_design(embedded: EmbeddedBase) -> None:
     traits = embedded.traits
     assert (traits.positives, traits.void, traits.no_object) == ("overlap", None, 0.1)
-    assert traits.logit_scale == pytest.approx(60 / 0.7**0.5)  # words have no appearance, 0.3 of an embedding is
+    assert traits.logit_scale == pytest.approx(60 / 0.4**0.5)  # words have no appearance, 0.6 of an embedding is
     assert isinstance(traits.contrast, torch.Tensor)
     assert traits.contrast.tolist() == [1.0] * 1280 + [0.0] * 168
 
@@ -75,21 +75,24 @@ def test_words_are_about_the_kind_alone(embedded: EmbeddedBase, seen: Proposals)
     text = embedded.encode(["ball", "cat"])
     assert text.shape == (2, 1448) and not text[:, 1280:].any()
     squared = seen.embeddings.square()
-    assert torch.allclose(squared[:, :1280].sum(1), torch.full((100,), 0.7), atol=1e-5)
-    assert torch.allclose(squared[:, 1280:].sum(1), torch.full((100,), 0.3), atol=1e-5)
+    assert torch.allclose(squared[:, :1280].sum(1), torch.full((100,), 0.4), atol=1e-5)
+    assert torch.allclose(squared[:, 1280:].sum(1), torch.full((100,), 0.6), atol=1e-5)
 
 
 def test_the_joint_space_by_hand() -> None:
     space = JointSpace(
-        mean=torch.tensor([1.0]), appearance_mean=torch.tensor([2.0]), appearance_std=torch.tensor([4.0]), gain=7.0
+        mean=torch.tensor([1.0]),
+        appearance_mean=torch.tensor([2.0, 0.0]),
+        appearance_map=torch.tensor([[0.25, 0.5], [0.0, 1.0]]),
+        gain=7.0,
     )
-    assert space.dim == 2 and space.contrast.tolist() == [1.0, 0.0]
-    assert space.padded(torch.tensor([[0.5]])).tolist() == [[0.5, 0.0]]
-    joined = space.joined(torch.tensor([[1.0], [-1.0]]), torch.tensor([[3.0], [-9.0]]))
-    assert joined.flatten().tolist() == pytest.approx([0.7**0.5, 0.3**0.5, -(0.7**0.5), -(0.3**0.5)])
-    # (5 - 1), and (10 - 2) / 4 · 7 · √(0.3 / 0.7).
-    found = space.features(torch.full((1, 1, 1), 5.0), torch.full((1, 1, 1), 10.0))
-    assert found.flatten().tolist() == pytest.approx([4.0, 14 * (3 / 7) ** 0.5])
+    assert space.dim == 3 and space.contrast.tolist() == [1.0, 0.0, 0.0]
+    assert space.padded(torch.tensor([[0.5]])).tolist() == [[0.5, 0.0, 0.0]]
+    joined = space.joined(torch.tensor([[1.0], [-1.0]]), torch.tensor([[2.0, -5.0], [6.0, -2.0]]))
+    assert joined.flatten().tolist() == pytest.approx([0.4**0.5, 0.0, -(0.6**0.5), -(0.4**0.5), 0.6**0.5, 0.0])
+    # (5 - 1), and ((10 - 2) / 4, (10 - 2) / 2 - 1) · 7 · √(0.6 / 0.4).
+    found = space.features(torch.full((1, 1, 1), 5.0), torch.tensor([10.0, -1.0])[:, None, None])
+    assert found.flatten().tolist() == pytest.approx([4.0, 14 * 1.5**0.5, 21 * 1.5**0.5])
 
 
 def test_appearance_averages_the_two_middle_taps() -> None:
