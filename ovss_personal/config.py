@@ -128,7 +128,7 @@ class FitConfig:
         threshold: share of a pixel above which it is personal, in (0, 1); None is the base's own, which
             leave-one-out moves.
         unique: whether a photo holds at most one of it, so that only the likeliest thing can be it; None: if every shot
-            shows it in one piece. A concept without competitors cannot be.
+            shows it in one piece, which the base sees as one. A concept without competitors cannot be.
         views: a fit on fewer pictures than this, at most 64, is filled up with mirrored, closer and farther views of
             its shots.
         seed: of everything random in the fit.

@@ -141,7 +141,9 @@ class BaseTraits:
             the object or a large part of it, and the best one).
         contrast: β of the base's mask pooling, one number or (D,) of them; 0 is eq. 6 as printed, 1 subtracts the
             mean outside the mask.
-        threshold: share of a pixel above which it is personal when competitors are on.
+        threshold: share of a pixel above which it is personal when competitors are on, learned from five shots.
+        threshold_growth: the power of the number of shots with which that grows up to five, as fewer say less of a
+            thing; 0 is the same for any number.
         competitor_scale: takes the place of `logit_scale` in the odds against competitors; None is the same.
         paper_threshold: the threshold without them; None takes the arg max over all words, as the paper does.
     """
@@ -155,8 +157,13 @@ class BaseTraits:
     positives: Literal["bipartite", "overlap"] = "bipartite"
     contrast: float | Tensor = 0.0
     threshold: float = 0.5
+    threshold_growth: float = 0.0
     competitor_scale: float | None = None
     paper_threshold: float | None = None
+
+    def threshold_of(self, shots: int) -> float:
+        """`threshold` for a concept that was learned from so many shots."""
+        return float(self.threshold * min(1, shots / 5) ** self.threshold_growth)
 
     def among_competitors(self) -> BaseTraits:
         """The traits as they are for a concept that is scored against competitors."""

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from ovss_personal.errors import ImageError, MaskError, OvssWarning
-from ovss_personal.structures import Shot
+from ovss_personal.structures import BaseTraits, Shot
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)
 MASK = np.zeros((20, 30), bool)
@@ -162,3 +162,9 @@ def test_what_the_caller_writes_to_afterwards_changes_nothing() -> None:
     shot = Shot(image, mask)
     image[:], mask[:] = 0, False
     assert np.array_equal(shot.image, IMAGE) and np.array_equal(shot.mask, MASK)
+
+
+def test_the_threshold_grows_with_the_shots_up_to_five() -> None:
+    traits = BaseTraits(20.0, threshold=0.4, threshold_growth=2.0)
+    assert traits.threshold_of(2) == pytest.approx(0.4 * 0.16) and traits.threshold_of(9) == 0.4
+    assert BaseTraits(20.0, threshold=0.4).threshold_of(1) == 0.4

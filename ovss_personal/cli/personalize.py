@@ -70,7 +70,7 @@ def personalize(
         bool | None,
         typer.Option(
             "--unique/--several",
-            help="Whether a photo shows at most one of it; if left out, that is so if every shot shows it in one piece.",
+            help="Whether a photo shows at most one of it; if left out: if every shot shows it in one piece.",
         ),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Of the choice of shots and of the fit.")] = None,

@@ -47,8 +47,8 @@ def personalize(
         progress: called with (done, total, stage).
         on_loss: called with the loss of every step of the fit on all shots, several at a time.
         cache: where what the base sees is kept.
-        leave_one_out: for K ≥ 2, also fit without each shot in turn. That says how well the others find it, and
-            moves the threshold of a concept with competitors to where it finds them better.
+        leave_one_out: also fit without each shot in turn. That says how well the others find it, and moves the
+            threshold of a concept with competitors to where it finds them better. Of one shot, its views take the part.
         negative_mask: learn the negative mask even where no score reads it, to look at it.
         album: a folder of photos without masks, some of which show it (engine/album.py says what is made of them).
 

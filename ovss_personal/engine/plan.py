@@ -18,7 +18,7 @@ from ovss_personal.painting.scores import ScoredProposals
 from ovss_personal.personal.fit import FitTask, Fitted, FitWords
 from ovss_personal.personal.head import ReadyConcept, score
 from ovss_personal.personal.report import outliers, shot_iou, tuned_threshold
-from ovss_personal.personal.things import in_one_piece
+from ovss_personal.personal.things import is_one_thing
 from ovss_personal.store.concept import AlbumReport, Concept, FitReport, ShotReport
 from ovss_personal.structures import Progress, Proposals
 
@@ -84,7 +84,8 @@ class ConceptWords:
 class FitPlan:
     """The fits of one concept with one configuration.
 
-    `tasks` are the fits: on all photos, then on all shots but each; `concept` makes of their outcome what is learned.
+    `tasks` are the fits: on all photos, then on all shots but each, or on all views of a single shot but each;
+    `concept` makes of their outcome what is learned.
 
     Args:
         shots: the K.
@@ -108,7 +109,7 @@ class FitPlan:
     ):
         self._own = [shot.example for shot in shots]
         if config.unique is None and config.has_competitors:
-            config = replace(config, unique=all(in_one_piece(example.on_grid[0]) for example in self._own))
+            config = replace(config, unique=all(is_one_thing(one.on_grid[0], one.proposals.masks) for one in self._own))
         self._words, self._shots, self._config, self._report = words, shots, config, report
         self._album = album
         self._tunes = config.has_competitors and config.threshold is None
@@ -119,9 +120,11 @@ class FitPlan:
             examples = (*examples, *album.examples)
             whole = replace(of_fit, competitors=torch.cat((of_fit.competitors, album.competitors)))
         self.tasks = [FitTask(examples, whole, config, shown=negative_mask)]
-        if leave_one_out and len(shots) > 1 and (report or self._tunes):
-            for left in range(len(shots)):
-                kept = tuple(example for i, example in enumerate(self._own) if i != left)
+        # One shot has no others; its views stand for them where a threshold is to be found.
+        self._again = list(shots) if len(shots) > 1 else [*shots, *views] if self._tunes else []
+        if leave_one_out and len(self._again) > 1 and (report or self._tunes):
+            for left in range(len(self._again)):
+                kept = tuple(one.example for i, one in enumerate(self._again) if i != left)
                 self.tasks.append(FitTask(kept, of_fit, config))
 
     def concept(self, fitted: Sequence[Fitted]) -> Concept:
@@ -132,15 +135,20 @@ class FitPlan:
         """
         words, settings, base = self._words, self._config, self._words.base
         whole, *left_out = fitted
-        without: list[float | None] = [None] * len(self._own)
-        odd = [False] * len(self._own)
+        count = len(self._own)
+        default, of_fewer = (base.traits.threshold_of(n) for n in (count, max(1, count - 1)))
+        if self._tunes:
+            settings = replace(settings, threshold=default)
+        without: list[float | None] = [None] * count
+        odd = [False] * count
         if left_out:
             others = [words.ready(other, settings) for other in left_out]
-            alone = [words.scored(shot.proposals, other) for shot, other in zip(self._shots, others, strict=True)]
+            alone = [words.scored(one.proposals, other) for one, other in zip(self._again, others, strict=True)]
             if self._tunes:
-                settings = replace(settings, threshold=tuned_threshold(self._own, alone, base.traits.threshold))
-                alone = [replace(scored, thresholds=(settings.threshold,)) for scored in alone]
-            if self._report:
+                threshold = tuned_threshold([one.example for one in self._again], alone, default, of_fewer)
+                settings = replace(settings, threshold=threshold)
+                alone = [replace(scored, thresholds=(threshold * of_fewer / default,)) for scored in alone]
+            if self._report and count > 1:
                 found = [shot_iou(example, scored) for example, scored in zip(self._own, alone, strict=True)]
                 without, odd = [*found], outliers(found)
         for shot, is_odd in zip(self._shots, odd, strict=True):

@@ -35,15 +35,22 @@ def _iou(shot: Example, found: Tensor) -> float:
 
 
 @torch.no_grad()
-def tuned_threshold(shots: Sequence[Example], alone: Sequence[ScoredProposals], default: float) -> float:
-    """Half way (geometrically) from a base's `default` to the threshold that finds the left-out shots best.
+def tuned_threshold(
+    pictures: Sequence[Example], alone: Sequence[ScoredProposals], default: float, of_fewer: float
+) -> float:
+    """Half way (geometrically) from the base's `default` to the threshold that finds the left-out pictures best.
 
-    Half way, since a few shots with little beside the object in them say little of what it may be mistaken for.
+    Half way, since a few pictures with little beside the object in them say little of what it may be mistaken for.
+
+    Args:
+        alone: each picture, scored by what the others taught.
+        of_fewer: the base's threshold for a concept that was learned from so many shots as taught that.
     """
     found = [concept_shares(scored, scored.every_mask.sigmoid())[0] for scored in alone]
-    ious = [fmean(_iou(shot, f > limit) for shot, f in zip(shots, found, strict=True)) for limit in THRESHOLDS]
+    ious = [fmean(_iou(one, f > limit) for one, f in zip(pictures, found, strict=True)) for limit in THRESHOLDS]
     logs = [math.log(t) for t, iou in zip(THRESHOLDS, ious, strict=True) if iou >= max(ious) - PLATEAU]
-    return math.exp((math.log(default) + sum(logs) / len(logs)) / 2)
+    best = sum(logs) / len(logs) + math.log(default / of_fewer)
+    return math.exp((math.log(default) + best) / 2)
 
 
 def outliers(ious: Sequence[float]) -> list[bool]:

@@ -22,7 +22,7 @@ from ovss_personal.structures import BaseTraits
 
 def test_the_report_tells_how_every_shot_fared(mug: Concept) -> None:
     assert (mug.name, mug.class_name, mug.base_name, mug.base_fingerprint) == ("my mug", "mug", "fake", "f" * 64)
-    assert len(mug.words) == 171 and replace(mug.config, threshold=None) == FakeBase().fit_defaults
+    assert len(mug.words) == 171 and replace(mug.config, threshold=None, unique=None) == FakeBase().fit_defaults
     assert [s.name for s in mug.report.shots] == ["images/1.png", "images/2.png", "images/3.png"]
     assert [s.sha256 for s in mug.report.shots] == [s.sha256 for s in reds(3)]
     for row in mug.report.shots:

@@ -54,7 +54,14 @@ def test_ignored_cells_count_neither_way() -> None:
 def test_the_threshold_moves_half_way_to_what_left_out_shots_ask(right: float, wrong: float, expected: float) -> None:
     shot, scored = seen([[True, False], [True, False]])
     alone = replace(scored, personal=torch.tensor([[right], [wrong]]))
-    assert tuned_threshold([shot, shot], [alone, alone], 0.4) == pytest.approx(expected, abs=1e-3)
+    assert tuned_threshold([shot, shot], [alone, alone], 0.4, 0.4) == pytest.approx(expected, abs=1e-3)
+
+
+def test_what_one_shot_fewer_asks_is_less_than_what_all_ask() -> None:
+    shot, scored = seen([[True, False], [True, False]])
+    alone = replace(scored, personal=torch.tensor([[0.09], [0.01]]))
+    found = tuned_threshold([shot, shot], [alone, alone], default=0.2, of_fewer=0.05)
+    assert found == pytest.approx((0.2 * 4 * (0.05 * 0.075) ** 0.5) ** 0.5, abs=1e-3)
 
 
 @pytest.mark.parametrize(

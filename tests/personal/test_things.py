@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import torch
 
-from ovss_personal.personal.things import in_one_piece, one_thing
+from ovss_personal.personal.things import in_one_piece, is_one_thing, one_thing
 
 
 def boxes(*corners: tuple[int, int, int, int]) -> torch.Tensor:
@@ -13,10 +13,11 @@ def boxes(*corners: tuple[int, int, int, int]) -> torch.Tensor:
     return masks
 
 
-def test_of_several_things_the_likeliest_is_left_with_its_parts() -> None:
-    masks = boxes((0, 8, 0, 8), (0, 8, 0, 7), (0, 4, 0, 4), (10, 18, 10, 18), (0, 20, 0, 20))
-    found = one_thing(torch.tensor([0.8, 0.7, 0.3, 0.6, 0.2]), masks)
-    assert torch.allclose(found, torch.tensor([0.8, 0.7, 0.3, 0.0, 0.0]))
+def test_of_several_things_the_likeliest_is_left_with_what_overlaps_it() -> None:
+    # Itself, nearly itself, a part, another thing, one that touches its edge, all.
+    masks = boxes((0, 8, 0, 8), (0, 8, 0, 7), (0, 4, 0, 4), (10, 18, 10, 18), (7, 20, 0, 8), (0, 20, 0, 20))
+    found = one_thing(torch.tensor([0.8, 0.7, 0.3, 0.6, 0.5, 0.2]), masks)
+    assert torch.allclose(found, torch.tensor([0.8, 0.7, 0.3, 0.0, 0.0, 0.2]))
 
 
 def test_one_proposal_alone_does_not_outvote_those_that_are_alike() -> None:
@@ -40,3 +41,9 @@ def test_crumbs_do_not_make_two_pieces() -> None:
     dust = torch.zeros(20, 20, dtype=torch.bool)
     dust[::2, ::2] = True
     assert not in_one_piece(dust)
+
+
+def test_a_thing_that_the_base_sees_in_parts_is_not_taken_for_one() -> None:
+    mask = boxes((0, 10, 0, 10))[0] > 0
+    assert is_one_thing(mask, boxes((0, 5, 0, 10), (0, 8, 0, 10)))
+    assert not is_one_thing(mask, boxes((0, 5, 0, 10), (5, 10, 0, 10)))

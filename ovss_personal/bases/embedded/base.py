@@ -85,6 +85,7 @@ class EmbeddedBase:
             positives="overlap",
             contrast=self.space.contrast,
             threshold=0.4,
+            threshold_growth=0.75,
             competitor_scale=20.0,
             paper_threshold=0.4,
         )

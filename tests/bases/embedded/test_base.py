@@ -141,7 +141,8 @@ def test_a_loaded_base_has_the_fingerprint_of_its_weights(embedded: EmbeddedBase
 
 
 def test_the_shipped_weights_are_small() -> None:
-    assert sum(path.stat().st_size for path in WEIGHTS.iterdir()) <= 85_000_000
+    assert sum(path.stat().st_size for path in WEIGHTS.iterdir()) <= 95_000_000
+    assert (WEIGHTS / "decoder.safetensors").stat().st_size <= 20_000_000
 
 
 def test_a_folder_may_hold_another_s_model_of_its_own(weights: Path) -> None:
