@@ -17,7 +17,7 @@ from ovss_personal.io.vocabulary import check_word, named_words
 from ovss_personal.painting.scores import ScoredProposals
 from ovss_personal.personal.fit import FitTask, Fitted, FitWords
 from ovss_personal.personal.head import ReadyConcept, score
-from ovss_personal.personal.report import outliers, shot_iou, tuned_threshold
+from ovss_personal.personal.report import outliers, shot_iou, threshold_by_views, tuned_threshold
 from ovss_personal.personal.things import is_one_thing
 from ovss_personal.store.concept import AlbumReport, Concept, FitReport, ShotReport
 from ovss_personal.structures import Progress, Proposals
@@ -145,7 +145,11 @@ class FitPlan:
             others = [words.ready(other, settings) for other in left_out]
             alone = [words.scored(one.proposals, other) for one, other in zip(self._again, others, strict=True)]
             if self._tunes:
-                threshold = tuned_threshold([one.example for one in self._again], alone, default, of_fewer)
+                again = [one.example for one in self._again]
+                if count == 1:
+                    threshold = threshold_by_views(again, alone, default)
+                else:
+                    threshold = tuned_threshold(again, alone, default, of_fewer)
                 settings = replace(settings, threshold=threshold)
                 alone = [replace(scored, thresholds=(threshold * of_fewer / default,)) for scored in alone]
             if self._report and count > 1:

@@ -17,6 +17,8 @@ from ovss_personal.personal.fit import Example
 
 OUTLIER_GAP = 0.3  # of IoU below the median of the others
 THRESHOLDS = (0.05, 0.075, 0.1, 0.125, 0.15, *(0.05 * i for i in range(4, 15)))
+USUAL_SHARE = 0.6  # of an object's pixels in a view that was left out; chosen on things pasted on photographs
+LEAST_SHARE, MOST = 0.05, 0.95  # keep such a threshold above nothing and below all
 PLATEAU = 0.01  # of IoU below the best; thresholds within it are as good as the best
 
 
@@ -51,6 +53,17 @@ def tuned_threshold(
     logs = [math.log(t) for t, iou in zip(THRESHOLDS, ious, strict=True) if iou >= max(ious) - PLATEAU]
     best = sum(logs) / len(logs) + math.log(default / of_fewer)
     return math.exp((math.log(default) + best) / 2)
+
+
+@torch.no_grad()
+def threshold_by_views(views: Sequence[Example], alone: Sequence[ScoredProposals], default: float) -> float:
+    """The base's `default`, times how much of its pixels the object has in views that were left out, by `USUAL_SHARE`.
+
+    What is found hardly even in another view of its only photo is found less in other photos.
+    """
+    found = [concept_shares(scored, scored.every_mask.sigmoid())[0] for scored in alone]
+    reached = fmean(float(share[view.on_grid[0]].mean()) for view, share in zip(views, found, strict=True))
+    return min(MOST, default * min(1.0, reached + LEAST_SHARE) / USUAL_SHARE)
 
 
 def outliers(ious: Sequence[float]) -> list[bool]:

@@ -8,7 +8,7 @@ import torch
 
 from ovss_personal.painting.scores import ScoredProposals
 from ovss_personal.personal.fit import Example
-from ovss_personal.personal.report import outliers, shot_iou, tuned_threshold
+from ovss_personal.personal.report import outliers, shot_iou, threshold_by_views, tuned_threshold
 from ovss_personal.structures import Canvas, Proposals
 
 LEFT = torch.tensor([[9.0, -9.0], [9.0, -9.0]])
@@ -76,3 +76,10 @@ def test_what_one_shot_fewer_asks_is_less_than_what_all_ask() -> None:
 )
 def test_an_outlier_lies_far_below_the_median_of_the_others(ious: list[float], expected: list[bool]) -> None:
     assert outliers(ious) == expected
+
+
+@pytest.mark.parametrize(("share", "expected"), [(0.55, 0.12), (0.25, 0.06), (0.0, 0.01), (1.0, 0.2)])
+def test_what_is_hardly_found_in_its_own_views_has_a_low_threshold(share: float, expected: float) -> None:
+    shot, scored = seen([[True, False], [True, False]])
+    alone = replace(scored, personal=torch.tensor([[share], [0.0]]))
+    assert threshold_by_views([shot, shot], [alone, alone], 0.12) == pytest.approx(expected, abs=2e-3)
