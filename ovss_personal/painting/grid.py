@@ -75,3 +75,11 @@ def _overlap(pixels: int, span: float, cells: int) -> Tensor:
     cell = torch.arange(cells, dtype=torch.float64).unsqueeze(1)
     low, high = edge[:-1].clamp(min=cell), edge[1:].clamp(max=cell + 1)
     return (high - low).clamp(min=0).float()
+
+
+def overlaps(masks: Tensor) -> tuple[Tensor, Tensor]:
+    """(N, P) bool -> the cells that each two masks share and the IoU of each two, (N, N) float32; 0 for empty masks."""
+    flat = masks.float()
+    area = flat.sum(1)
+    both = flat @ flat.T
+    return both, both / (area[:, None] + area[None] - both).clamp(min=1)

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ovss_personal.painting.grid import overlaps
 from ovss_personal.painting.pieces import connected
 
 ALIKE = 0.5  # IoU from which two proposals show one thing
@@ -21,10 +22,8 @@ def one_thing(probability: Tensor, masks: Tensor) -> Tensor:
 
     Shape: (N,), mask logits (N, h, w) -> (N,).
     """
-    hard = (masks > 0).flatten(1).float()
-    area = hard.sum(1)
-    both = hard @ hard.T
-    iou = both / (area[:, None] + area[None] - both).clamp(min=1)
+    both, iou = overlaps((masks > 0).flatten(1))
+    area = both.diagonal()
     weight = torch.where(iou > ALIKE, iou, 0)
     together = (weight @ probability) / weight.sum(1).clamp(min=1e-6)
     best = int(together.argmax())

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from ovss_personal.painting.grid import mask_rows
+from ovss_personal.painting.grid import mask_rows, overlaps
 from ovss_personal.structures import Proposals
 
 GRID_SIDE = 320  # pixels of the longer side of an outline as the page has it
@@ -47,10 +47,7 @@ def outlines(proposals: Proposals) -> list[dict[str, object]]:
     share = masks.float().mean(1)
     stable = (logits > 1).sum(1) / (logits > -1).sum(1).clamp(min=1)
     score = proposals.extras.get("quality", stable)
-    rows = masks.float()
-    both = rows @ rows.T
-    sizes = rows.sum(1)
-    iou = both / (sizes[:, None] + sizes[None] - both).clamp(min=1)
+    _, iou = overlaps(masks)
     left = [n for n in score.argsort(descending=True).tolist() if LEAST < share[n] < MOST]
     found: list[dict[str, object]] = []
     while left:

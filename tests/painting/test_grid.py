@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ovss_personal.painting.grid import coverage, mask_rows, to_grid
+from ovss_personal.painting.grid import coverage, mask_rows, overlaps, to_grid
 from ovss_personal.structures import BoolMask, Canvas
 
 sides = st.integers(3, 40)
@@ -87,3 +87,10 @@ def test_a_mask_of_one_pixel_never_vanishes(y: int, x: int) -> None:
 def test_full_and_empty_masks_stay_so() -> None:
     assert to_grid(np.ones((9, 11), bool), whole(9, 11), torch.empty(4, 4)).all()
     assert not to_grid(np.zeros((9, 11), bool), whole(9, 11), torch.empty(4, 4)).any()
+
+
+def test_overlaps_of_every_two_masks() -> None:
+    masks = torch.tensor([[1, 1, 0, 0], [0, 1, 1, 1], [0, 0, 0, 0]], dtype=torch.bool)
+    both, iou = overlaps(masks)
+    assert both.tolist() == [[2, 1, 0], [1, 3, 0], [0, 0, 0]]
+    assert iou.tolist() == [[1, 0.25, 0], [0.25, 1, 0], [0, 0, 0]]

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ovss_personal.bases.embedded.decoder import MAX_LOGIT
+from ovss_personal.painting.grid import overlaps
 
 TILE = 0.625  # of the image's side
 MAX_PROPOSALS = 200
@@ -111,15 +112,12 @@ def _placed(maps: Tensor, box: Box, size: tuple[int, int], grid: int, outside: f
 
 def _suppress(masks: Tensor, quality: Tensor, always: int) -> Tensor:
     """Indices kept: the first `always`, then by falling quality what overlaps none of the kept by NMS_IOU."""
-    flat = masks.float()
-    area = flat.sum(1)
-    both = flat @ flat.T
-    iou = both / (area[:, None] + area[None] - both).clamp(min=1)
+    both, iou = overlaps(masks)
     kept = list(range(always))
     for index in (quality[always:].argsort(descending=True, stable=True) + always).tolist():
         if len(kept) == MAX_PROPOSALS:
             break
-        if area[index] > 0 and float(iou[index, kept].max()) <= NMS_IOU:
+        if both[index, index] > 0 and float(iou[index, kept].max()) <= NMS_IOU:
             kept.append(index)
     return torch.tensor(kept, device=masks.device)
 
