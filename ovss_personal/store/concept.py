@@ -137,7 +137,7 @@ class Concept:
         config = read_config(folder)
         try:
             return cls._from_json(config, read_head(folder, config))
-        except (KeyError, TypeError, ValueError, ConfigError, VocabularyError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError, ConfigError, VocabularyError) as error:
             raise ConceptError(
                 f"a field is missing or of the wrong type ({error}).", path=folder / CONFIG_FILE
             ) from error

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Annotated, Literal
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from PIL import Image, ImageDraw
 from pydantic import BaseModel, Field
@@ -16,6 +17,12 @@ from ovss_personal.painting.grid import mask_rows
 from ovss_personal.painting.pieces import connected, grow
 from ovss_personal.structures import BoolMask, Proposals
 from ovss_personal.web.runs import grid_size
+from ovss_personal.web.worker import check
+
+MAX_WORK = 20e9  # pixels that are drawn for one photo: two seconds or so
+ROW_WORK = 500  # pixels that are drawn in the time that one row takes, however short it is
+OUTLINE_WORK = 20  # pixels that are drawn in the time that one of an outline takes
+CHECK_WORK = 5e8  # pixels between two checks whether anybody wants them
 
 ROWS = 512  # made at a time, so that a large photo needs no float copy of its mask
 Share = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
@@ -48,26 +55,51 @@ def draw(steps: Sequence[Outline | Stroke], proposals: Proposals, name: str) -> 
     """(H, W) bool at the photo's own size: the steps, one after the other.
 
     Raises:
-        MaskError: nothing is left in the mask, or a step names a proposal that there is not.
+        MaskError: nothing is left in the mask, a step names a proposal that there is not, or there is too much to draw.
     """
     height, width = proposals.canvas.original
+    outlines = sum(isinstance(step, Outline) for step in steps)
+    strokes = [_stroke_work(step, height, width) for step in steps if isinstance(step, Stroke)]
+    if outlines * OUTLINE_WORK * height * width + sum(work.sum() for work in strokes) > MAX_WORK:
+        raise MaskError(
+            "too much is marked in this photo.", path=name, hint="Clear it, and mark it with fewer strokes."
+        )
     mask = Image.new("L", (width, height))
-    pen = ImageDraw.Draw(mask)
     for step in steps:
-        ink = 255 if step.add else 0
+        check()
         if isinstance(step, Outline):
             if step.proposal >= len(proposals.masks):
                 raise MaskError(f"there is no outline {step.proposal} in this photo.", path=name)
-            mask.paste(ink, mask=Image.fromarray(piece(proposals, step.proposal, step.at)))
-            continue
-        radius = step.radius
-        pen.line(step.points, fill=ink, width=max(1, round(2 * radius)))
-        for x, y in step.points:
-            pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill=ink)
-    found = np.asarray(mask) > 0
-    if not found.any():
+            found = Image.fromarray(piece(proposals, step.proposal, step.at))
+            mask.paste(255 if step.add else 0, mask=found)
+        else:
+            _paint(mask, step)
+    drawn = np.asarray(mask) > 0
+    if not drawn.any():
         raise MaskError("nothing is marked in this photo.", path=name, hint="Click the thing, or leave the photo out.")
-    return found
+    return drawn
+
+
+def _stroke_work(stroke: Stroke, height: int, width: int) -> npt.NDArray[np.float64]:
+    """(points,) about how many pixels are drawn for a point of a stroke and the line to it."""
+    points = np.array(stroke.points)
+    dx, dy = np.abs(np.diff(points, axis=0, prepend=points[:1])).T
+    thick = 2 * stroke.radius + 1
+    rows = np.minimum(dy + thick, height)
+    work: npt.NDArray[np.float64] = 2 * rows * (np.minimum(dx + thick, width) + ROW_WORK)
+    return work
+
+
+def _paint(mask: Image.Image, stroke: Stroke) -> None:
+    """Draw a stroke, in parts so small that it can be stopped."""
+    pen, ink, radius = ImageDraw.Draw(mask), 255 if stroke.add else 0, stroke.radius
+    part = _stroke_work(stroke, mask.height, mask.width).cumsum() // CHECK_WORK
+    for number, (x, y) in enumerate(stroke.points):
+        if number and part[number] != part[number - 1]:
+            check()
+        if number:
+            pen.line([stroke.points[number - 1], (x, y)], fill=ink, width=max(1, round(2 * radius)))
+        pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill=ink)
 
 
 @torch.no_grad()
@@ -81,6 +113,7 @@ def piece(proposals: Proposals, number: int, at: tuple[float, float]) -> BoolMas
     across = np.arange(width) * columns // width
     found = np.empty((height, width), bool)
     for top in range(0, height, ROWS):
+        check()
         bottom = min(height, top + ROWS)
         down = np.arange(top, bottom) * rows // height
         inside = (mask_rows(one, proposals.canvas, top, bottom)[0] > 0).cpu().numpy()

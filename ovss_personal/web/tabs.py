@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from ovss_personal.errors import InputError, ResourceError
+from ovss_personal.web.answers import UnknownError
+from ovss_personal.web.worker import Turn
 
 if TYPE_CHECKING:
     from ovss_personal.store.concept import Concept
@@ -18,14 +20,7 @@ MAX_PHOTOS = 40  # of one tab
 MAX_CONCEPTS = 20
 MAX_BYTES = 3 * 2**30  # of all tabs together
 IDLE_SECONDS = 15 * 60  # an open page speaks up every minute
-
-
-class UnknownError(InputError):
-    """There is no such tab, photo or concept (any more)."""
-
-
-class TabClosedError(Exception):
-    """The tab was closed while something was done for it."""
+LEFT_SECONDS = 4 * 60  # of silence, after which nothing is worked at for a tab
 
 
 @dataclass(frozen=True)
@@ -56,8 +51,9 @@ class Photo:
 
 @dataclass
 class Job:
-    """How far the learning of a concept is; `result` once it is done, `error` if it failed."""
+    """How far the learning of a concept is; `result` once it is done, `error` if it failed or was stopped."""
 
+    turn: Turn
     state: Literal["waiting", "running", "done", "failed"] = "waiting"
     done: int = 0
     total: int = 1
@@ -69,13 +65,19 @@ class Job:
 
 @dataclass
 class Tab:
-    """One browser tab."""
+    """One browser tab; `waiting` is how many pieces of work it has asked for."""
 
     photos: dict[str, Photo] = field(default_factory=dict)
     concepts: dict[str, Concept] = field(default_factory=dict)
     jobs: dict[str, Job] = field(default_factory=dict)
     heard: float = field(default_factory=time.monotonic)
     closed: bool = False
+    waiting: int = 0
+
+    @property
+    def gone(self) -> bool:
+        """Whether it was closed, or was not heard of for long."""
+        return self.closed or time.monotonic() - self.heard > LEFT_SECONDS
 
     @property
     def nbytes(self) -> int:
@@ -138,6 +140,15 @@ class Tabs:
         self._drop_idle()
         if size + sum(other.nbytes for other in list(self._tabs.values())) > MAX_BYTES:
             raise ResourceError("the server has no more room for photos.", hint="Remove some, or come back later.")
+
+    def add_photo(self, tab: Tab, photo: Photo) -> str:
+        """Keep a photo; returns what it is called in requests. Raises what `check_room` does, and UnknownError."""
+        if tab.closed:
+            raise UnknownError("this tab was closed.")
+        self.check_room(tab, photo.nbytes)
+        key = secrets.token_urlsafe(9)
+        tab.photos[key] = photo
+        return key
 
     def _drop_idle(self) -> None:
         now = time.monotonic()

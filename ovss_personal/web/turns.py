@@ -7,21 +7,29 @@ import logging
 import secrets
 import warnings
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
+
+import torch
+from starlette.requests import Request
 
 from ovss_personal.engine.plan import FIT_WORDS
 from ovss_personal.errors import OvssError, OvssWarning, ResourceError
 from ovss_personal.io.vocabulary import named_words
 from ovss_personal.web import work
-from ovss_personal.web.tabs import Job, Tab, TabClosedError, Tabs
+from ovss_personal.web.answers import BUG, STOPPED, BusyError, StoppedError, plain, told
+from ovss_personal.web.bodies import Arriving
+from ovss_personal.web.tabs import Job, Tab, Tabs
+from ovss_personal.web.worker import Turn, Worker
 
 if TYPE_CHECKING:
     from ovss_personal.bases.base import Base
 
 WORDS_AT_ONCE = 4
-UPLOADS_AT_ONCE = 4  # held in memory before it is known what they are
+MAX_WAITING = 12  # pieces of work that one tab may ask for before the first is done
+WORK_SECONDS = 300.0  # for one answer; a large base looks at a photo for a minute on a CPU
+LEARN_SECONDS = 3600.0
 T = TypeVar("T")
 
 
@@ -31,42 +39,86 @@ class Turns:
     Attributes:
         base: the one in memory.
         tabs: what each browser tab has.
-        receiving: held while an upload comes in.
+        arriving: the uploads that come in.
     """
 
     def __init__(self, base: Base) -> None:
-        self.base, self.tabs = base, Tabs()
-        self.receiving = asyncio.Semaphore(UPLOADS_AT_ONCE)
-        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="base")
+        self.base, self.tabs, self.arriving = base, Tabs(), Arriving()
+        self._worker = Worker()
+        self._turns: set[Turn] = set()
+        self._ended = False
         self._read_ahead(named_words(FIT_WORDS))
 
-    async def take(self, function: Callable[..., T], *args: Any) -> tuple[T, list[str]]:
-        """What the function returns when its turn on the base's thread has come, and the warnings on the way."""
-        return await asyncio.wrap_future(self._worker.submit(_with_warnings, function, *args))
+    async def take(self, request: Request, tab: Tab, function: Callable[..., T], *args: Any) -> tuple[T, list[str]]:
+        """What the function returns when its turn on the base's thread has come, and the warnings on the way.
+
+        Raises:
+            BusyError: the tab has asked for too much already.
+            TooLongError: it took longer than WORK_SECONDS.
+            StoppedError: the client of the request has left, the tab was closed or the server ends.
+        """
+        if tab.waiting >= MAX_WAITING:
+            raise BusyError("this tab has asked for too much at once.", hint="Wait for the answers.")
+        turn = Turn(tab, WORK_SECONDS)
+        answer = asyncio.wrap_future(self._submit(turn, _with_warnings, function, *args))
+        gone: asyncio.Future[None] = asyncio.ensure_future(_gone(request))
+        tab.waiting += 1
+        try:
+            await asyncio.wait((answer, gone), return_when=asyncio.FIRST_COMPLETED)
+            if not answer.done():
+                raise StoppedError
+            return answer.result()
+        finally:
+            tab.waiting -= 1
+            self._turns.discard(turn)
+            turn.stop()
+            answer.cancel()
+            gone.cancel()
 
     def learn(self, tab: Tab, drawn: Sequence[work.Drawn], name: str, class_name: str) -> str:
         """Have a concept learned in its turn; returns the name of the job, which tells how far it is."""
-        job, key = Job(), secrets.token_urlsafe(9)
+        job, key = Job(Turn(tab, LEARN_SECONDS)), secrets.token_urlsafe(9)
         tab.jobs = {key: job}
-        self._worker.submit(self._learn, tab, job, drawn, name, class_name)
+        future = self._submit(job.turn, self._learn, tab, job, drawn, name, class_name)
+        future.add_done_callback(lambda _: self._ended_job(job))
         return key
+
+    def end(self, seconds: float) -> bool:
+        """Stop all work, now and to come; returns whether the base's thread has ended within that time."""
+        self.stop()
+        return self._worker.end(seconds)
+
+    def stop(self) -> None:
+        """Have all work end at its next `check`, and none begin. May be called from a signal's handler."""
+        self._ended = True
+        for turn in tuple(self._turns):
+            turn.stop()
+
+    def _submit(self, turn: Turn, function: Callable[..., T], *args: Any) -> Future[T]:
+        if self._ended:
+            raise StoppedError
+        self._turns.add(turn)
+        return self._worker.submit(turn, function, *args)
 
     def _learn(self, tab: Tab, job: Job, drawn: Sequence[work.Drawn], name: str, class_name: str) -> None:
         """Run a job to its end, whatever that is; it is told in the job."""
-        if tab.closed:
-            return
         job.state = "running"
         try:
-            concept, notes = _with_warnings(work.learn, self.base, tab, job, drawn, name, class_name)
+            concept, notes = _with_warnings(work.learn, self.base, job, drawn, name, class_name)
             job.result = {**work.describe_concept(tab.add_concept(concept), concept), "notes": notes}
             job.state = "done"
         except OvssError as error:
-            job.error, job.state = failure(error.message, error.hint, error.path)["error"], "failed"
-        except TabClosedError:
-            job.state = "failed"
+            job.error, job.state = told(error)["error"], "failed"
+        except StoppedError:
+            job.error, job.state = STOPPED["error"], "failed"
         except Exception:
             logging.getLogger(__name__).exception("learning failed")
-            job.error, job.state = failure("something went wrong that should not.")["error"], "failed"
+            job.error, job.state = BUG["error"], "failed"
+
+    def _ended_job(self, job: Job) -> None:
+        self._turns.discard(job.turn)
+        if job.state == "waiting":  # it was stopped before its turn came
+            job.error, job.state = STOPPED["error"], "failed"
 
     def _read_ahead(self, words: Sequence[str]) -> None:
         """Encode the words of every fit before anybody waits for them; a few at a time, so nobody waits for that."""
@@ -75,14 +127,16 @@ class Turns:
             self.base.encode(words[:WORDS_AT_ONCE])
             self._read_ahead(words[WORDS_AT_ONCE:])
 
-        with suppress(RuntimeError):  # the server is going down
+        with suppress(StoppedError):
             if words:
-                self._worker.submit(some)
+                turn = Turn()
+                self._submit(turn, some).add_done_callback(lambda _: self._turns.discard(turn))
 
 
-def failure(message: str, hint: str | None = None, path: str | None = None) -> dict[str, dict[str, str | None]]:
-    """The body of an answer that says what is wrong and what to do."""
-    return {"error": {"message": message if path is None else f"{path}: {message}", "hint": hint}}
+async def _gone(request: Request) -> None:
+    """Returns once the client has left. All of the request's body must have been read."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 def _with_warnings(function: Callable[..., T], *args: Any) -> tuple[T, list[str]]:
@@ -92,6 +146,6 @@ def _with_warnings(function: Callable[..., T], *args: Any) -> tuple[T, list[str]
         warnings.simplefilter("always", OvssWarning)
         try:
             value = function(*args)
-        except MemoryError as error:
+        except (MemoryError, torch.OutOfMemoryError) as error:
             raise ResourceError("out of memory.", hint="Use smaller photos.") from error
-    return value, [str(warning.message) for warning in caught]
+    return value, [plain(str(warning.message)) for warning in caught]

@@ -1,4 +1,4 @@
-"""What comes in from a browser: never more than a cap, and never a name of the user's as a path."""
+"""Files from a browser: names that are told back and are never paths, and concepts in zips and folders."""
 
 from __future__ import annotations
 
@@ -12,11 +12,10 @@ import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from starlette.requests import Request
-
-from ovss_personal.errors import ConceptError, InputError
+from ovss_personal.errors import ConceptError
 from ovss_personal.store.concept import Concept
 from ovss_personal.store.concept_files import CARD_FILE, CONFIG_FILE, MODEL_FILE
+from ovss_personal.web.answers import RequestError
 
 if TYPE_CHECKING:
     from ovss_personal.bases.base import Base
@@ -24,25 +23,8 @@ if TYPE_CHECKING:
 MAX_PHOTO_BYTES = 40 * 2**20
 MAX_CONCEPT_BYTES = 32 * 2**20
 MAX_ZIP_ENTRIES = 50
+MAX_WORDS = 500  # that a concept was fitted against; they are encoded anew where it is used
 NAME_LENGTH = 120
-
-
-class TooLargeError(InputError):
-    """More bytes than are accepted."""
-
-
-async def read_body(request: Request, limit: int) -> bytes:
-    """The body of a request. Raises TooLargeError as soon as it is known to be larger than `limit` bytes."""
-    too_large = TooLargeError(f"more than {limit // 2**20} MB are not accepted.", hint="Send a smaller file.")
-    declared = request.headers.get("content-length", "0")
-    if declared.isdigit() and int(declared) > limit:
-        raise too_large
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > limit:
-            raise too_large
-    return bytes(body)
 
 
 def shown_name(name: str) -> str:
@@ -78,8 +60,14 @@ def concept_from_zip(base: Base, data: bytes) -> Concept:
     return _concept(base, files)
 
 
-def concept_from_files(base: Base, files: dict[str, str]) -> Concept:
-    """A concept from its files in base64, as the page sends a folder. Raises ConceptError as `concept_from_zip`."""
+def concept_from_json(base: Base, data: bytes) -> Concept:
+    """A concept from a JSON object of its files in base64, as the page sends a folder.
+
+    Raises:
+        RequestError: it is anything else.
+        ConceptError: as `concept_from_zip`.
+    """
+    files = _text_values(data)
     try:
         decoded = {name: base64.b64decode(files[name], validate=True) for name in (CONFIG_FILE, MODEL_FILE)}
     except KeyError as error:
@@ -89,14 +77,13 @@ def concept_from_files(base: Base, files: dict[str, str]) -> Concept:
     return _concept(base, decoded)
 
 
-def text_values(data: bytes) -> dict[str, str]:
-    """A JSON object of text by name. Raises InputError if it is anything else."""
+def _text_values(data: bytes) -> dict[str, str]:
     try:
         values = json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"this is no JSON ({error}).") from error
+        raise RequestError(f"this is no JSON ({type(error).__name__}).") from error
     if not isinstance(values, dict) or not all(isinstance(value, str) for value in values.values()):
-        raise InputError("expected a JSON object of texts.")
+        raise RequestError("expected a JSON object of texts.")
     return values
 
 
@@ -116,4 +103,11 @@ def _concept(base: Base, files: dict[str, bytes]) -> Concept:
         except ConceptError as error:  # which names the temporary folder
             raise ConceptError(error.message, hint=error.hint) from error
     concept.check_base(base.name, base.fingerprint)
+    try:
+        numbers = [concept.report.losses, [(shot.iou, shot.leave_one_out) for shot in concept.report.shots]]
+        json.dumps(numbers, ensure_ascii=False, allow_nan=False).encode()
+    except ValueError as error:  # which the page could not be told
+        raise ConceptError("its report holds numbers that are not finite, or names that are no text.") from error
+    if len(concept.words) > MAX_WORDS:
+        raise ConceptError(f"the concept was fitted against more than {MAX_WORDS} words.")
     return concept

@@ -1,4 +1,7 @@
-"""All that needs the base or a decoded photo. Runs on one thread, so that there is one of each in memory at a time."""
+"""All that needs the base or a decoded photo. Runs on one thread, so that there is one of each in memory at a time.
+
+That thread can be told to stop (worker.check), so whatever takes long asks in between whether it is still wanted.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from ovss_personal.engine.find import Finder, way_of
+from ovss_personal.engine.find import Finder, compositions_in, way_of
 from ovss_personal.engine.learn import personalize
 from ovss_personal.engine.see import Seen, SeenShot, see
+from ovss_personal.errors import VocabularyError
 from ovss_personal.io.images import decode
 from ovss_personal.io.vocabulary import NAMED, check_words, named_words
 from ovss_personal.painting.overlay import BACKGROUND_WORDS, index_png, word_colours
@@ -24,7 +28,8 @@ from ovss_personal.store.files import safe_name
 from ovss_personal.structures import RGBImage, Shot
 from ovss_personal.web.drawing import Outline, Stroke, draw
 from ovss_personal.web.runs import grid_size, label_runs, outlines
-from ovss_personal.web.tabs import Job, Photo, Tab, TabClosedError
+from ovss_personal.web.tabs import Job, Photo
+from ovss_personal.web.worker import check
 
 if TYPE_CHECKING:
     from ovss_personal.bases.base import Base
@@ -32,12 +37,15 @@ if TYPE_CHECKING:
 
 MAX_PIXELS = 50_000_000
 PREVIEW_SIDE = 1024
+MAX_WORDS = 200  # that a user types: a large text encoder reads a hundred in a second
+WORDS_AT_ONCE = 8
 Drawn = tuple[Photo, Sequence[Outline | Stroke]]
 
 
 def take_in(base: Base, name: str, data: bytes) -> Photo:
     """Decode an upload and pass it through the base. Raises ImageError if it is no photo that can be used."""
     image = _decode(name, data)
+    check()
     preview = Image.fromarray(image)
     preview.thumbnail((PREVIEW_SIDE, PREVIEW_SIDE))
     return Photo(
@@ -50,12 +58,11 @@ def take_in(base: Base, name: str, data: bytes) -> Photo:
     )
 
 
-def describe_photo(key: str, photo: Photo) -> dict[str, Any]:
+def describe_photo(photo: Photo) -> dict[str, Any]:
     """What the page needs of a photo: sizes, and the outlines that can be clicked."""
     height, width = photo.proposals.canvas.original
     grid = grid_size(height, width)
     return {
-        "photo": key,
         "name": photo.name,
         "size": [height, width],
         "preview": list(photo.preview_size),
@@ -64,12 +71,11 @@ def describe_photo(key: str, photo: Photo) -> dict[str, Any]:
     }
 
 
-def learn(base: Base, tab: Tab, job: Job, drawn: Sequence[Drawn], concept: str, class_name: str) -> Concept:
+def learn(base: Base, job: Job, drawn: Sequence[Drawn], concept: str, class_name: str) -> Concept:
     """Personalise from photos and what was drawn on them, telling `job` how far it is."""
 
     def progress(done: int, total: int, stage: str) -> None:
-        if tab.closed:
-            raise TabClosedError
+        check()
         job.done, job.total, job.stage = done, total, stage
 
     return personalize(
@@ -99,7 +105,7 @@ def describe_concept(key: str, concept: Concept) -> dict[str, Any]:
 def find(base: Base, photo: Photo, words: str, concepts: Sequence[Concept]) -> dict[str, Any]:
     """The labels of a photo's preview, run-length coded, and what there is to say of every word."""
     image = np.asarray(Image.open(io.BytesIO(photo.preview)).convert("RGB"))
-    finder = Finder(base, _words(words, concepts), concepts)
+    finder = _finder(base, words, concepts)
     found = finder.find(Seen(image, photo.proposals, base.fingerprint))
     values, lengths = label_runs(found.labels)
     composed = finder.compositions
@@ -153,15 +159,17 @@ def shots_zip(drawn: Sequence[Drawn]) -> bytes:
 
 def result_zip(base: Base, photo: Photo, words: str, concepts: Sequence[Concept]) -> bytes:
     """What `ovss-personal segment` writes of one photo, at its own size, and the same as COCO."""
-    chosen = _words(words, concepts)
+    finder = _finder(base, words, concepts)
     image = _decode(photo.name, photo.data)
-    found = Finder(base, chosen, concepts).find(Seen(image, photo.proposals, base.fingerprint))
+    found = finder.find(Seen(image, photo.proposals, base.fingerprint))
+    check()
     files = {
         "labels.png": index_png(found.labels),
         "overlay.png": _encoded(found.overlay(), "PNG"),
         "coco.json": json.dumps(_coco(photo.name, found), ensure_ascii=False, indent=1).encode(),
     }
     for number, concept in enumerate(found.concepts, 1):
+        check()
         mask = Image.fromarray(found.mask(concept)).convert("L")
         files[f"mask_{number}_{safe_name(concept)}.png"] = _encoded(mask, "PNG")
     return zipped(files)
@@ -171,8 +179,22 @@ def zipped(files: dict[str, bytes]) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, data in files.items():
+            check()
             archive.writestr(name, data)
     return buffer.getvalue()
+
+
+def _finder(base: Base, text: str, concepts: Sequence[Concept]) -> Finder:
+    """Words and concepts made ready; a few words at a time, so that it can be stopped."""
+    words = _words(text, concepts)
+    composed = compositions_in(words, concepts)
+    known = (*(word for word in words if word not in composed), *(word for one in concepts for word in one.words))
+    unlike = tuple(dict.fromkeys(known))
+    for start in range(0, len(unlike), WORDS_AT_ONCE):
+        check()
+        base.encode(unlike[start : start + WORDS_AT_ONCE])
+    check()
+    return Finder(base, words, concepts)
 
 
 def _words(text: str, concepts: Sequence[Concept]) -> tuple[str, ...]:
@@ -182,7 +204,12 @@ def _words(text: str, concepts: Sequence[Concept]) -> tuple[str, ...]:
     if not text.strip():
         names = {concept.name for concept in concepts}
         return tuple(dict.fromkeys(c.class_name for c in concepts if c.class_name not in names))
-    return check_words(text.split(","))
+    typed = text.split(",")
+    if len(typed) > MAX_WORDS:
+        raise VocabularyError(
+            f"there are {len(typed)} words, and {MAX_WORDS} at most fit here.", hint="Leave some out."
+        )
+    return check_words(typed)
 
 
 def _coco(name: str, found: Segmentation) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 from end_to_end.commands import attempt
@@ -36,7 +36,8 @@ def test_the_address_is_told_and_other_hosts_warned_of(
     pytest.importorskip("fastapi", reason="the page's extra [web] is not installed")
     from ovss_personal.web import server
 
-    def serve(base: FakeBase, host: str, port: int, ready: Callable[[str], None]) -> None:
+    def serve(base: FakeBase, host: str, port: int, ready: Callable[[str], None], allow_hosts: Sequence[str]) -> None:
+        assert not allow_hosts
         ready(f"http://{host}:{port}/")
 
     monkeypatch.setattr(bases, "load_base", lambda *_, **__: FakeBase())

@@ -29,7 +29,9 @@ from httpx import Response
 
 from ovss_personal.web import tabs as tabs_module
 from ovss_personal.web import uploads
+from ovss_personal.web.answers import UnknownError
 from ovss_personal.web.app import create_app
+from ovss_personal.web.guard import Door
 from ovss_personal.web.tabs import Tabs
 
 RED = 0  # the proposal of the red square
@@ -42,7 +44,7 @@ def base() -> FakeBase:
 
 @pytest.fixture(scope="module")
 def app(base: FakeBase) -> FastAPI:
-    return create_app(base, hosts=("testserver",))
+    return create_app(base, Door(hosts=("testserver",)))
 
 
 @pytest.fixture(scope="module")
@@ -276,9 +278,9 @@ def test_tabs_do_not_see_each_other(client: TestClient, page: Page) -> None:
 
 def test_a_closed_tab_is_forgotten(client: TestClient, page: Page, app: FastAPI) -> None:
     page.add(photo("red"))
-    count = len(app.state.tabs._tabs)
+    count = len(app.state.turns.tabs._tabs)
     assert client.post(page.at("close")).status_code == 200
-    assert len(app.state.tabs._tabs) == count - 1
+    assert len(app.state.turns.tabs._tabs) == count - 1
     assert page.upload(encoded(photo("red"))).status_code == 404
 
 
@@ -292,7 +294,7 @@ def test_an_idle_tab_is_forgotten_and_tabs_are_limited(monkeypatch: pytest.Monke
     tab.heard -= tabs_module.IDLE_SECONDS + 1
     tabs.open()
     assert tab.closed and tabs.get(second)
-    with pytest.raises(tabs_module.UnknownError):
+    with pytest.raises(UnknownError):
         tabs.get(first)
 
 
