@@ -20,7 +20,8 @@ from ovss_personal.web.runs import grid_size
 from ovss_personal.web.worker import check
 
 MAX_WORK = 20e9  # pixels that are drawn for one photo: two seconds or so
-ROW_WORK = 500  # pixels that are drawn in the time that one row takes, however short it is
+ROW_WORK = 300  # pixels that are drawn in the time that one row takes, however short it is
+POINT_WORK = 3e4  # and in the time that Python takes for a point
 OUTLINE_WORK = 20  # pixels that are drawn in the time that one of an outline takes
 CHECK_WORK = 5e8  # pixels between two checks whether anybody wants them
 
@@ -85,8 +86,9 @@ def _stroke_work(stroke: Stroke, height: int, width: int) -> npt.NDArray[np.floa
     points = np.array(stroke.points)
     dx, dy = np.abs(np.diff(points, axis=0, prepend=points[:1])).T
     thick = 2 * stroke.radius + 1
-    rows = np.minimum(dy + thick, height)
-    work: npt.NDArray[np.float64] = 2 * rows * (np.minimum(dx + thick, width) + ROW_WORK)
+    pixels = np.minimum(dy + thick, height) * np.minimum(dx + thick, width)
+    # Pillow goes through all rows of a circle, those outside the photo too.
+    work: npt.NDArray[np.float64] = 2 * pixels + ROW_WORK * (thick + np.minimum(dy + thick, height)) + POINT_WORK
     return work
 
 

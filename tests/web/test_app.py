@@ -7,10 +7,9 @@ import json
 import random
 import struct
 import sys
-import time
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from typing import Any
@@ -20,6 +19,7 @@ import pytest
 from corpus import HEIC_HEAD
 from fakes import FakeBase, photo
 from PIL import Image
+from web.page import RED, Page, encoded, marked, outline, painted, png_of, zip_of
 
 pytest.importorskip("fastapi", reason="the page's extra [web] is not installed")
 
@@ -30,93 +30,7 @@ from httpx import Response
 from ovss_personal.web import tabs as tabs_module
 from ovss_personal.web import uploads
 from ovss_personal.web.answers import UnknownError
-from ovss_personal.web.app import create_app
-from ovss_personal.web.guard import Door
 from ovss_personal.web.tabs import Tabs
-
-RED = 0  # the proposal of the red square
-
-
-@pytest.fixture(scope="module")
-def base() -> FakeBase:
-    return FakeBase(extra_words=("other",))
-
-
-@pytest.fixture(scope="module")
-def app(base: FakeBase) -> FastAPI:
-    return create_app(base, Door(hosts=("testserver",)))
-
-
-@pytest.fixture(scope="module")
-def client(app: FastAPI) -> Iterator[TestClient]:
-    with TestClient(app) as client:
-        yield client
-
-
-class Page:
-    """What a browser tab does."""
-
-    def __init__(self, client: TestClient) -> None:
-        self.client = client
-        self.tab = client.post("/api/tabs").json()["tab"]
-
-    def at(self, path: str) -> str:
-        return f"/api/tabs/{self.tab}/{path}"
-
-    def upload(self, data: bytes, name: str = "red.png") -> Response:
-        return self.client.post(self.at("photos"), params={"file": name}, content=data)
-
-    def add(self, image: np.ndarray[Any, Any], name: str = "red.png") -> dict[str, Any]:
-        answer = self.upload(encoded(image), name)
-        assert answer.status_code == 200, answer.text
-        return dict(answer.json())
-
-    def learn(self, shots: list[dict[str, Any]], name: str = "my mug", class_name: str = "mug") -> dict[str, Any]:
-        answer = self.client.post(self.at("learn"), json={"name": name, "class_name": class_name, "shots": shots})
-        assert answer.status_code == 200, answer.text
-        for _ in range(600):
-            job = self.client.get(self.at(f"jobs/{answer.json()['job']}")).json()
-            if job["state"] in ("done", "failed"):
-                return dict(job)
-            time.sleep(0.05)
-        raise AssertionError("the job does not end")
-
-    def teach(self, colour: str = "red", name: str = "my mug") -> dict[str, Any]:
-        shots = [marked(self.add(photo(colour, top=4 * i, noise=i + 1))) for i in range(2)]
-        job = self.learn(shots, name=name)
-        assert job["state"] == "done", job
-        return dict(job["result"])
-
-    def find(self, key: str, words: str, *concepts: str) -> Response:
-        return self.client.post(self.at(f"photos/{key}/find"), json={"words": words, "concepts": concepts})
-
-
-@pytest.fixture
-def page(client: TestClient) -> Page:
-    return Page(client)
-
-
-def encoded(image: np.ndarray[Any, Any], kind: str = "PNG", **options: Any) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, kind, **options)
-    return buffer.getvalue()
-
-
-def outline(proposal: int, x: float = 0.5, y: float = 0.4) -> dict[str, Any]:
-    return {"kind": "outline", "add": True, "proposal": proposal, "at": [x, y]}
-
-
-def marked(described: dict[str, Any], proposal: int = RED) -> dict[str, Any]:
-    return {"photo": described["photo"], "steps": [outline(proposal)]}
-
-
-def painted(found: dict[str, Any]) -> np.ndarray[Any, Any]:
-    return np.repeat(found["values"], found["lengths"]).reshape(found["size"])
-
-
-def png_of(answer: Response) -> np.ndarray[Any, Any]:
-    assert answer.status_code == 200, answer.text
-    return np.asarray(Image.open(io.BytesIO(answer.content)))
 
 
 def test_the_page_and_its_parts_are_served_and_run_nothing_from_elsewhere(client: TestClient) -> None:
@@ -372,14 +286,6 @@ def test_learning_that_fails_says_why(page: Page, steps: list[dict[str, Any]], n
     assert job["state"] == "failed" and why in job["error"]["message"]
 
 
-def zip_of(files: dict[str, bytes]) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        for name, data in files.items():
-            archive.writestr(name, data)
-    return buffer.getvalue()
-
-
 def bomb() -> bytes:
     """A PNG whose header promises 10 000 megapixels."""
     head = struct.pack(">IIBBBBB", 100_000, 100_000, 8, 2, 0, 0, 0)
@@ -442,14 +348,6 @@ Edit = Callable[[dict[str, bytes]], bytes]
 def test_zips_that_hold_no_concept(page: Page, saved: dict[str, bytes], edit: Edit) -> None:
     answer = page.client.post(page.at("concepts"), content=edit(saved))
     assert answer.status_code == 422 and "/tmp" not in answer.text
-
-
-@pytest.fixture(scope="module")
-def saved(client: TestClient) -> dict[str, bytes]:
-    page = Page(client)
-    data = client.get(page.at(f"concepts/{page.teach()['concept']}.zip")).content
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        return {name.rpartition("/")[2]: archive.read(name) for name in archive.namelist()}
 
 
 @pytest.mark.parametrize("body", [b"[]", b"{", b'{"adapter_config.json": 1}', b"{}", b'{"adapter_config.json": "@"}'])
