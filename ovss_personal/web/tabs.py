@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -106,10 +107,11 @@ class Tab:
 
 
 class Tabs:
-    """All open tabs."""
+    """All open tabs; `closed` is called whenever one is closed."""
 
-    def __init__(self) -> None:
+    def __init__(self, closed: Callable[[], None] = lambda: None) -> None:
         self._tabs: dict[str, Tab] = {}
+        self._closed = closed
 
     def open(self) -> str:
         """A new tab; returns its name, which nobody can guess."""
@@ -132,6 +134,7 @@ class Tabs:
         tab = self._tabs.pop(name, None)
         if tab is not None:
             tab.closed = True
+            self._closed()
 
     def check_room(self, tab: Tab, size: int) -> None:
         """Raises InputError or ResourceError unless the tab may have one more photo, of so many bytes."""

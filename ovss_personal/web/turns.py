@@ -20,6 +20,7 @@ from ovss_personal.io.vocabulary import named_words
 from ovss_personal.web import work
 from ovss_personal.web.answers import BUG, STOPPED, BusyError, StoppedError, plain, told
 from ovss_personal.web.bodies import Arriving
+from ovss_personal.web.memory import give_back
 from ovss_personal.web.tabs import Job, Tab, Tabs
 from ovss_personal.web.worker import Turn, Worker
 
@@ -43,7 +44,7 @@ class Turns:
     """
 
     def __init__(self, base: Base) -> None:
-        self.base, self.tabs, self.arriving = base, Tabs(), Arriving()
+        self.base, self.tabs, self.arriving = base, Tabs(self._tidy), Arriving()
         self._worker = Worker()
         self._turns: set[Turn] = set()
         self._ended = False
@@ -127,10 +128,17 @@ class Turns:
             self.base.encode(words[:WORDS_AT_ONCE])
             self._read_ahead(words[WORDS_AT_ONCE:])
 
-        with suppress(StoppedError):
-            if words:
-                turn = Turn()
-                self._submit(turn, some).add_done_callback(lambda _: self._turns.discard(turn))
+        if words:
+            self._aside(some)
+
+    def _tidy(self) -> None:
+        self._aside(give_back)  # in its turn, when what still worked for the tab has ended
+
+    def _aside(self, function: Callable[[], None]) -> None:
+        """Have something done that nobody waits for."""
+        turn = Turn()
+        with suppress(StoppedError):  # the server is going down
+            self._submit(turn, function).add_done_callback(lambda _: self._turns.discard(turn))
 
 
 async def _gone(request: Request) -> None:

@@ -10,6 +10,7 @@ import io
 import json
 import zipfile
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,6 +40,7 @@ MAX_PIXELS = 50_000_000
 PREVIEW_SIDE = 1024
 MAX_WORDS = 200  # that a user types: a large text encoder reads a hundred in a second
 WORDS_AT_ONCE = 8
+BACKGROUND = "background"  # in pictures it is dimmed, not tinted
 Drawn = tuple[Photo, Sequence[Outline | Stroke]]
 
 
@@ -106,7 +108,7 @@ def find(base: Base, photo: Photo, words: str, concepts: Sequence[Concept]) -> d
     """The labels of a photo's preview, run-length coded, and what there is to say of every word."""
     image = np.asarray(Image.open(io.BytesIO(photo.preview)).convert("RGB"))
     finder = _finder(base, words, concepts)
-    found = finder.find(Seen(image, photo.proposals, base.fingerprint))
+    found = _named(finder.find(Seen(image, photo.proposals, base.fingerprint)), words)
     values, lengths = label_runs(found.labels)
     composed = finder.compositions
     return {
@@ -161,7 +163,7 @@ def result_zip(base: Base, photo: Photo, words: str, concepts: Sequence[Concept]
     """What `ovss-personal segment` writes of one photo, at its own size, and the same as COCO."""
     finder = _finder(base, words, concepts)
     image = _decode(photo.name, photo.data)
-    found = finder.find(Seen(image, photo.proposals, base.fingerprint))
+    found = _named(finder.find(Seen(image, photo.proposals, base.fingerprint)), words)
     check()
     files = {
         "labels.png": index_png(found.labels),
@@ -210,6 +212,19 @@ def _words(text: str, concepts: Sequence[Concept]) -> tuple[str, ...]:
             f"there are {len(typed)} words, and {MAX_WORDS} at most fit here.", hint="Leave some out."
         )
     return check_words(typed)
+
+
+def _named(found: Segmentation, text: str) -> Segmentation:
+    """What was found; if the user typed no words, nothing but the concepts is named, and the rest is background."""
+    if text.strip() or BACKGROUND in found.concepts:
+        return found
+    labels = np.zeros_like(found.labels)
+    numbers = [found.words.index(concept) for concept in found.concepts]
+    for label, number in enumerate(numbers, 1):
+        labels[found.labels == number] = label
+    rest = max(score for number, score in enumerate(found.scores) if number not in numbers)
+    scores = (rest, *(found.scores[number] for number in numbers))
+    return replace(found, labels=labels, words=(BACKGROUND, *found.concepts), scores=scores)
 
 
 def _coco(name: str, found: Segmentation) -> dict[str, Any]:

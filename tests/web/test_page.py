@@ -121,8 +121,10 @@ def test_from_three_photos_to_a_reload(page: Page, tmp_path: Path) -> None:
     page.fill("#concept-name", "my mug")
     assert page.input_value("#class-name") == "mug"
     page.click("#learn")
-    page.wait_for_selector("#quality table")
-    scores = page.locator("#quality td:nth-child(3)").all_inner_texts()
+    page.wait_for_selector("#verdict-learned >> text=Found again in all 3 photos.")
+    assert page.locator("#look-at li").count() == 0 and not page.is_visible("#scores")
+    page.click("#learn-details summary")
+    scores = page.locator("#scores td:nth-child(3)").all_inner_texts()
     assert len(scores) == 3 and all(float(score) > 0.7 for score in scores)
 
     add(page, "test", [square(tmp_path / "test.png", "red", top=12, left=4, noise=50)], 1)
@@ -134,6 +136,7 @@ def test_from_three_photos_to_a_reload(page: Page, tmp_path: Path) -> None:
     page.fill("#opacity", "0")
     red, green, blue = colour_at(page, 0.3, 0.6)
     assert red > 200 > 50 > green and blue < 50
+    page.click("#find-details summary")
     page.select_option("#negative", label="of my mug")
     page.fill("#opacity", "100")
     page.wait_for_timeout(300)

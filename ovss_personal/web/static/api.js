@@ -2,12 +2,20 @@
 
 let tab = null;
 
+const TRIES = 20;
+const WAIT = 3000; // milliseconds
+
 async function ask(path, options = {}) {
   let response;
-  try {
-    response = await fetch(path, options);
-  } catch {
-    throw new Error("The server does not answer. Is it still running?");
+  for (let left = TRIES; left > 0; left--) {
+    try {
+      response = await fetch(path, options);
+    } catch (error) {
+      if (options.signal?.aborted) throw error;
+      throw new Error("The server does not answer. Is it still running?");
+    }
+    if (response.status !== 503) break; // else it has too much to do now
+    await new Promise((done) => setTimeout(done, WAIT));
   }
   if (response.ok) return response;
   let error = { message: `The server answered ${response.status}.` };
@@ -17,8 +25,8 @@ async function ask(path, options = {}) {
   throw new Error([error.message, error.hint].filter(Boolean).join(" "));
 }
 
-function json(body) {
-  return { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
+function json(body, signal = null) {
+  return { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body), signal };
 }
 
 export async function openTab() {
@@ -32,7 +40,7 @@ export async function openTab() {
 
 export const at = (path) => `/api/tabs/${tab}/${path}`;
 export const get = async (path) => (await ask(at(path))).json();
-export const post = async (path, body) => (await ask(at(path), json(body))).json();
+export const post = async (path, body, signal) => (await ask(at(path), json(body, signal))).json();
 export const postForBlob = async (path, body) => (await ask(at(path), json(body))).blob();
 export const getBlob = async (path) => (await ask(at(path))).blob();
 export const remove = (path) => ask(at(path), { method: "DELETE" });

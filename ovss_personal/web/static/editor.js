@@ -1,28 +1,39 @@
-// The photo that is being marked: outlines under the pointer, clicks, brush, undo. A mask is the list of its steps,
-// which the server repeats at the photo's true size.
+// The photo that is being marked: clicks, boxes, brush, keys, undo. A mask is the list of its steps, which the server
+// repeats at the photo's true size.
 
+import { boxed } from "./box.js";
+import { actionOf } from "./keys.js";
 import { Outlines } from "./outlines.js";
 import { $, percent } from "./page.js";
+import { maskOf, paintPhoto } from "./picture.js";
+import { View } from "./view.js";
 
-const TINT = "#ff006e";
 const STEP = 0.02; // of the photo's longer side, for an arrow key
+const SAME = { mouse: 8, pen: 12, touch: 28 }; // pixels of the screen: a second click so near is in the same place
+const DRAG = 6; // pixels of the screen from which a click is a box
+const PATIENCE = 1600; // milliseconds after a photo's first mark in which it can be changed before the next opens
 
 export class Editor {
-  constructor(changed) {
-    Object.assign(this, { changed, photo: null, place: null, nth: 0, stroke: null, frame: null });
+  // `changed` is called when marks change; `next` opens the next photo without a mark, and `next(true)` only says if
+  // there is one.
+  constructor(changed, next) {
+    Object.assign(this, { changed, next, photo: null, place: null, nth: 0, stroke: null, frame: null, press: null });
     this.canvas = $("shot-canvas");
-    this.pen = this.canvas.getContext("2d");
-    this.layer = new OffscreenCanvas(1, 1);
-    this.canvas.addEventListener("pointermove", (event) => this.moved(event));
-    this.canvas.addEventListener("pointerdown", (event) => this.pressed(event));
-    this.canvas.addEventListener("click", (event) => this.clicked(event));
-    this.canvas.addEventListener("pointerup", () => this.released());
-    this.canvas.addEventListener("pointercancel", () => this.released());
-    this.canvas.addEventListener("pointerleave", () => this.stroke || this.point(null));
-    this.canvas.addEventListener("keydown", (event) => this.key(event));
-    $("undo").onclick = () => this.undo();
+    this.view = new View(this.canvas, () => this.draw());
+    const on = (kind, handle) => this.canvas.addEventListener(kind, handle);
+    on("pointermove", (event) => this.moved(event));
+    on("pointerdown", (event) => this.pressed(event));
+    on("click", (event) => this.clicked(event));
+    on("pointerup", (event) => this.released(event));
+    on("pointercancel", () => this.released(null));
+    on("pointerleave", () => this.stroke || this.press || this.point(null));
+    on("wheel", () => this.stay());
+    document.addEventListener("keydown", (event) => this.key(event));
+    $("undo").onclick = () => this.edit(() => this.photo.steps.pop());
     $("clear").onclick = () => this.edit(() => { this.photo.steps = []; });
     $("other").onclick = () => this.another(1);
+    $("zoom-in").onclick = () => this.view.zoom(1.5);
+    $("zoom-out").onclick = () => this.view.zoom(1 / 1.5);
     for (const radio of document.querySelectorAll("[name=tool]")) radio.onchange = () => this.toolChanged();
   }
 
@@ -40,30 +51,33 @@ export class Editor {
   }
 
   open(photo) {
+    this.stay();
     this.photo = photo;
     $("editor").hidden = photo === null;
     if (photo === null) return;
     photo.steps ??= [];
     photo.pieces ??= new Outlines(photo);
     [this.canvas.height, this.canvas.width] = photo.preview;
-    this.layer = new OffscreenCanvas(photo.preview[1], photo.preview[0]);
     this.canvas.setAttribute("aria-label", `Photo to mark: ${photo.name}`);
     this.place = null;
+    this.view.set(1, 0, 0);
     this.repaint();
     this.say();
+    // So that keys work without a click first; not while something is typed elsewhere.
+    if (!document.activeElement?.matches("input, select, textarea")) this.canvas.focus({ preventScroll: true });
+  }
+
+  // What was planned for when nothing more is done with this photo is not done.
+  stay() {
+    clearTimeout(this.timer);
   }
 
   toolChanged() {
+    this.stay();
     $("size-label").hidden = !this.brushing;
     $("other").disabled = this.brushing;
     this.canvas.classList.toggle("brushing", this.brushing);
     this.draw();
-  }
-
-  // Shares of width and height.
-  placeOf(event) {
-    const box = this.canvas.getBoundingClientRect();
-    return [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height];
   }
 
   point(place) {
@@ -73,21 +87,42 @@ export class Editor {
 
   moved(event) {
     const before = this.current();
-    const far = this.place && Math.hypot(...this.placeOf(event).map((v, i) => v - this.place[i])) > 0.015;
+    const place = this.view.placeOf(event);
+    const far = this.place && Math.hypot(...place.map((v, i) => v - this.place[i])) > 0.015;
     if (far && event.pointerType !== "touch") this.nth = 0;
-    this.place = this.placeOf(event);
+    this.place = place;
     if (this.stroke) {
-      this.stroke.points.push(this.inPixels(this.place));
-      this.repaint();
+      this.lengthen(this.inPixels(place));
+    } else if (this.press) {
+      this.dragged(event);
     } else {
       this.draw();
       if (this.current() !== before) this.say();
     }
   }
 
+  // Points nearer than a sixth of the brush change nothing to see.
+  lengthen([x, y]) {
+    const [lastX, lastY] = this.stroke.points.at(-1);
+    if (Math.hypot(x - lastX, y - lastY) < Math.max(1, this.stroke.radius / 6)) return this.draw();
+    this.stroke.points.push([x, y]);
+    this.repaint();
+  }
+
   pressed(event) {
-    if (event.button !== 0 || !this.brushing) return;
-    this.place = this.placeOf(event);
+    this.stay();
+    this.ignoreClick = false;
+    this.place = this.view.placeOf(event);
+    this.pointer = event.pointerType;
+    const panning = event.button === 1 || (event.pointerType === "touch" && !this.brushing && this.view.scale > 1);
+    if (event.button !== 0 && !panning) return;
+    if (!this.brushing || panning) {
+      if (event.pointerType === "touch" && !panning) return; // it may only be scrolling
+      if (panning) event.preventDefault();
+      this.press = { x: event.clientX, y: event.clientY, place: this.place, panning, on: this.view.on(event) };
+      this.canvas.setPointerCapture(event.pointerId);
+      return;
+    }
     event.preventDefault();
     this.canvas.setPointerCapture(event.pointerId);
     const add = this.tool === "brush" && !event.shiftKey;
@@ -96,168 +131,170 @@ export class Editor {
     this.repaint();
   }
 
-  // Not when a finger comes down: it may only be scrolling.
-  clicked(event) {
-    if (this.brushing) return;
-    this.place = this.placeOf(event);
-    this.take(!event.shiftKey && this.tool === "take");
+  dragged(event) {
+    if (Math.hypot(event.clientX - this.press.x, event.clientY - this.press.y) > DRAG) this.press.far = true;
+    if (!this.press.far) return;
+    if (this.press.panning && !this.view.pinch) {
+      const now = this.view.on(event);
+      this.view.pan(now[0] - this.press.on[0], now[1] - this.press.on[1]);
+      this.press.on = now;
+    } else if (!this.press.panning) {
+      this.box = [this.press.place, this.place];
+      this.draw();
+    }
   }
 
-  released() {
-    if (!this.stroke) return;
-    this.stroke = null;
-    this.changed();
-    this.say();
+  released(event) {
+    const { press, box, stroke } = this;
+    this.press = this.box = this.stroke = null;
+    this.ignoreClick = Boolean(press?.far);
+    if (stroke) {
+      this.photo.last = null;
+      this.changed();
+      this.say();
+    } else if (box && event) {
+      this.offer(boxed(this.photo.pieces, box), this.adds(event), this.place, 0);
+    }
+    this.draw();
+  }
+
+  // Not when a finger comes down: it may only be scrolling.
+  clicked(event) {
+    if (this.ignoreClick) return;
+    this.place = this.view.placeOf(event);
+    this.take(this.adds(event));
+  }
+
+  adds(event) {
+    return !event.shiftKey && this.tool !== "drop";
   }
 
   inPixels([x, y]) {
     return [Math.round(x * this.photo.size[1] * 10) / 10, Math.round(y * this.photo.size[0] * 10) / 10];
   }
 
+  // The outline that a click would take; none where one was just taken.
   current() {
-    if (!this.place || !this.photo) return null;
+    if (!this.place || !this.photo || this.again(this.place)) return null;
     const found = this.photo.pieces.under(...this.place);
     return found.length ? found[this.nth % found.length] : null;
   }
 
+  // Whether the last thing that was done is the taking of an outline at this place.
+  again(place) {
+    const last = this.photo.last;
+    if (!last || this.photo.steps.at(-1) !== last.step) return false;
+    const box = this.canvas.getBoundingClientRect();
+    const [dx, dy] = [(place[0] - last.spot[0]) * box.width, (place[1] - last.spot[1]) * box.height];
+    return Math.hypot(dx, dy) * this.view.scale <= (SAME[this.pointer] ?? SAME.mouse);
+  }
+
   take(add) {
-    const outline = this.current();
-    if (outline) this.edit(() => this.photo.steps.push({ kind: "outline", add, proposal: outline.id, at: outline.at }));
-    else this.say("No outline here; use the brush.");
+    this.place ??= [0.5, 0.5];
+    if (this.brushing) return;
+    if (this.again(this.place) && this.photo.last.step.add === add) this.another(1);
+    else this.offer(this.photo.pieces.under(...this.place), add, this.place, this.nth);
+  }
+
+  // Takes one of the outlines found at a place; the others can be had instead.
+  offer(found, add, spot, nth) {
+    if (!found.length) return this.say("No outline here; use the brush.");
+    const step = { kind: "outline", add };
+    this.photo.last = { step, spot, found, nth: nth % found.length };
+    this.edit(() => this.photo.steps.push(this.choose()));
+    if (add && this.photo.steps.length === 1) this.plan();
+  }
+
+  // The last step, with the outline that it stands for.
+  choose() {
+    const { step, found, nth } = this.photo.last;
+    return Object.assign(step, { proposal: found[nth].id, at: found[nth].at });
+  }
+
+  plan() {
+    this.stay();
+    if (!this.next(true)) return;
+    this.timer = setTimeout(() => this.next(), PATIENCE);
+    this.say(`${$("editor-status").textContent} The next photo opens in a moment.`);
   }
 
   another(by) {
+    const last = this.photo.last;
+    if (last && this.photo.steps.at(-1) === last.step) {
+      last.nth = (last.nth + by + last.found.length) % last.found.length;
+      this.edit(() => this.choose());
+      if (this.photo.steps.length === 1) this.plan();
+      return;
+    }
     if (!this.place) this.place = [0.5, 0.5];
     const count = this.photo.pieces.under(...this.place).length;
     if (count) this.nth = (this.nth + by + count) % count;
-    this.draw();
     this.say();
-  }
-
-  undo() {
-    this.edit(() => this.photo.steps.pop());
+    this.draw();
   }
 
   edit(change) {
+    this.stay();
     change();
     this.repaint();
     this.changed();
     this.say();
   }
 
-  key(event) {
-    const arrows = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
-    if (event.key in arrows) {
-      const longer = Math.max(...this.photo.size);
-      const [dx, dy] = arrows[event.key];
-      const [x, y] = this.place ?? [0.5, 0.5];
-      const clip = (v) => Math.min(0.999, Math.max(0, v));
-      this.nth = 0;
-      this.point([clip(x + (dx * STEP * longer) / this.photo.size[1]), clip(y + (dy * STEP * longer) / this.photo.size[0])]);
-      this.say();
-    } else if (event.key === "Enter" || event.key === " ") this.take(!event.shiftKey && this.tool !== "drop");
-    else if (event.key === "Delete" || event.key === "Backspace") this.take(false);
-    else if (event.key === "]") this.another(1);
-    else if (event.key === "[") this.another(-1);
-    else if (event.key.toLowerCase() === "z") this.undo();
-    else return;
-    event.preventDefault();
-  }
-
-  // The mask's layer from its steps, then the picture.
   repaint() {
-    const pen = this.layer.getContext("2d");
-    const { width, height } = this.layer;
-    const scale = width / this.photo.size[1];
-    pen.clearRect(0, 0, width, height);
-    pen.lineCap = pen.lineJoin = "round";
-    for (const step of this.photo.steps) {
-      pen.globalCompositeOperation = step.add ? "source-over" : "destination-out";
-      if (step.kind === "outline") {
-        const outline = this.photo.pieces.find(step.proposal, step.at);
-        pen.drawImage(this.photo.pieces.picture(outline), 0, 0, width, height);
-        continue;
-      }
-      pen.lineWidth = 2 * step.radius * scale;
-      pen.beginPath();
-      const [first, ...rest] = step.points.map(([x, y]) => [x * scale, y * scale]);
-      pen.moveTo(...first);
-      pen.lineTo(...first);
-      rest.forEach((point) => pen.lineTo(...point));
-      pen.stroke();
-    }
+    this.layer = maskOf(this.photo);
     this.draw();
   }
 
   draw() {
     this.frame ??= requestAnimationFrame(() => {
       this.frame = null;
-      if (this.photo) this.drawNow();
+      if (!this.photo) return;
+      const radius = this.brushing ? (this.radius * this.canvas.width * this.view.scale) / this.photo.size[1] : 5;
+      paintPhoto(this.canvas, this.view, this.photo, {
+        layer: this.layer,
+        outline: this.brushing || this.box ? null : this.current(),
+        box: this.box,
+        cursor: this.place && { place: this.place, radius },
+      });
     });
   }
 
-  drawNow() {
-    const { width, height } = this.canvas;
-    this.pen.clearRect(0, 0, width, height);
-    this.pen.drawImage(this.photo.image, 0, 0, width, height);
-    this.tinted(this.layer, TINT, 0.5, 2);
-    const outline = this.brushing ? null : this.current();
-    if (outline) this.tinted(this.photo.pieces.picture(outline), "#ffffff", 0.35, 3);
-    if (this.place) this.cursor();
-  }
-
-  // A mask in a colour, with a bright rim and a dark one around it.
-  tinted(mask, colour, opacity, rim) {
-    const { width, height } = this.canvas;
-    const paint = new OffscreenCanvas(width, height);
-    const pen = paint.getContext("2d");
-    const around = (distance, ink) => {
-      for (let turn = 0; turn < 8; turn++) {
-        const angle = (turn * Math.PI) / 4;
-        pen.drawImage(mask, distance * Math.cos(angle), distance * Math.sin(angle), width, height);
-      }
-      pen.globalCompositeOperation = "source-in";
-      pen.fillStyle = ink;
-      pen.fillRect(0, 0, width, height);
-      pen.globalCompositeOperation = "destination-out";
-      pen.drawImage(mask, 0, 0, width, height);
-      pen.globalCompositeOperation = "source-over";
-      this.pen.drawImage(paint, 0, 0);
-      pen.clearRect(0, 0, width, height);
-    };
-    around(rim + 1.5, "#222222");
-    around(rim, "#ffffff");
-    pen.drawImage(mask, 0, 0, width, height);
-    pen.globalCompositeOperation = "source-in";
-    pen.fillStyle = colour;
-    pen.fillRect(0, 0, width, height);
-    this.pen.globalAlpha = opacity;
-    this.pen.drawImage(paint, 0, 0);
-    this.pen.globalAlpha = 1;
-  }
-
-  cursor() {
-    const x = this.place[0] * this.canvas.width, y = this.place[1] * this.canvas.height;
-    const radius = this.brushing ? (this.radius * this.canvas.width) / this.photo.size[1] : 5;
-    for (const [ink, line] of [["#222222", 3], ["#ffffff", 1.5]]) {
-      this.pen.strokeStyle = ink;
-      this.pen.lineWidth = line;
-      this.pen.beginPath();
-      this.pen.arc(x, y, radius, 0, 2 * Math.PI);
-      this.pen.stroke();
-    }
-  }
-
   say(instead) {
-    const marks = this.photo.steps.length;
-    const parts = [marks ? `${marks} ${marks === 1 ? "mark" : "marks"} on this photo.` : "Nothing is marked yet."];
-    if (this.place && !this.brushing) {
+    const { steps, last } = this.photo;
+    const marks = `${steps.length} ${steps.length === 1 ? "mark" : "marks"} on this photo.`;
+    const parts = [steps.length ? marks : "Nothing is marked yet."];
+    const told = (outline, nth, count) => `outline ${nth + 1} of ${count}, ${percent(outline.share)} of the photo`;
+    if (last && steps.at(-1) === last.step) {
+      const { found, nth } = last;
+      const more = found.length > 1 ? "; click again for the next one" : "";
+      parts.push(`This is ${told(found[nth], nth, found.length)}${more}.`);
+    } else if (this.place && !this.brushing) {
       const found = this.photo.pieces.under(...this.place);
-      if (found.length) {
-        const share = percent(found[this.nth % found.length].share);
-        parts.push(`Here: outline ${(this.nth % found.length) + 1} of ${found.length}, ${share} of the photo.`);
-      }
+      const nth = this.nth % found.length;
+      if (found.length) parts.push(`Here: ${told(found[nth], nth, found.length)}.`);
     }
     $("editor-status").textContent = instead ?? parts.join(" ");
+  }
+
+  // Moves the cursor, by steps.
+  step(dx, dy) {
+    const length = (STEP * Math.max(...this.photo.size)) / this.view.scale;
+    const [x, y] = this.place ?? [0.5, 0.5];
+    const clip = (v) => Math.min(0.999, Math.max(0, v));
+    this.nth = 0;
+    this.point([clip(x + (dx * length) / this.photo.size[1]), clip(y + (dy * length) / this.photo.size[0])]);
+    this.view.show(this.place);
+    this.say();
+  }
+
+  key(event) {
+    const here = event.target === this.canvas;
+    if (!this.photo || !(here || event.target === document.body)) return;
+    const act = actionOf(event, this, here);
+    if (!act) return;
+    event.preventDefault();
+    this.stay();
+    act();
   }
 }

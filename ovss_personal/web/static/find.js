@@ -7,7 +7,7 @@ const WAIT = 350; // milliseconds after the last key
 
 export class Finding {
   constructor(used) {
-    Object.assign(this, { used, photo: null, found: null, negative: null, timer: 0, asked: 0 });
+    Object.assign(this, { used, photo: null, found: null, negative: null, timer: 0, asked: null });
     this.canvas = $("test-canvas");
     $("words").oninput = () => {
       clearTimeout(this.timer);
@@ -30,16 +30,21 @@ export class Finding {
   }
 
   request() {
-    return { words: $("words").value.replace(/,\s*$/, ""), concepts: this.used().map((concept) => concept.concept) };
+    return { words: $("words").value.replace(/,\s*$/, "").trim(), concepts: this.used().map((concept) => concept.concept) };
   }
 
   refresh() {
     this.offerNegatives();
     if (!this.photo) return;
-    const number = ++this.asked;
-    attempt(async () => {
-      const found = await post(`photos/${this.photo.photo}/find`, this.request());
-      if (number !== this.asked) return; // a later question is on its way
+    this.asked?.abort(); // the server need not finish it
+    const { signal } = this.asked = new AbortController();
+    const asked = this.request();
+    if (!asked.words && !asked.concepts.length) this.showNothing();
+    else attempt(async () => {
+      const found = await post(`photos/${this.photo.photo}/find`, asked, signal).catch((error) => {
+        if (!signal.aborted) throw error;
+      });
+      if (!found || signal.aborted) return;
       tellNotes(found.notes);
       this.show(found);
     });
@@ -62,6 +67,16 @@ export class Finding {
     this.layer.getContext("2d").putImageData(pixels, 0, 0);
     this.draw();
     this.describe();
+  }
+
+  // Neither words nor a concept: the photo alone.
+  showNothing() {
+    [this.canvas.height, this.canvas.width] = this.photo.preview;
+    this.found = { words: [] };
+    this.layer = new OffscreenCanvas(1, 1);
+    this.draw();
+    this.describe();
+    $("verdict").textContent = "Learn or load a concept above, or type words.";
   }
 
   draw() {

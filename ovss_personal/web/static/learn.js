@@ -4,12 +4,15 @@ import { download, get, getBlob, post, remove, upload } from "./api.js";
 import { $, attempt, element, safeName, tell, tellNotes } from "./page.js";
 
 const STAGES = { wait: "Waiting for its turn", see: "Looking at the photos", words: "Reading words", fit: "Learning" };
+const FOUND = 0.5; // IoU with what was marked from which a thing counts as found
 const pause = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
 
 export class Learning {
-  // `shots` gives the marked photos as requests have them; `changed` is called when the concepts in use change.
-  constructor(shots, changed) {
-    Object.assign(this, { shots, changed, concepts: [], ownKind: false });
+  // `photos` gives the marked photos, `shots` the same as requests have them; `changed` is called when the concepts in
+  // use change, `look` with a photo that the user wants to see again.
+  constructor(photos, shots, { changed, look }) {
+    Object.assign(this, { photos, shots, changed, look, concepts: [], ownKind: false, job: null });
+    $("stop").onclick = () => this.job && remove(`jobs/${this.job}`).catch(() => {});
     $("learn-form").onsubmit = (event) => {
       event.preventDefault();
       attempt(() => this.learn());
@@ -28,17 +31,18 @@ export class Learning {
 
   async learn() {
     tell("");
-    const shots = this.shots();
+    const [photos, shots] = [this.photos(), this.shots()];
     if (!shots.length) throw new Error("Mark your thing in at least one photo first.");
     $("learn").disabled = true;
     $("progress").hidden = false;
-    $("quality").replaceChildren();
+    $("quality").hidden = true;
+    $("progress").scrollIntoView();
     try {
       const asked = { name: $("concept-name").value, class_name: $("class-name").value, shots };
-      const { job } = await post("learn", asked);
-      const concept = await this.follow(job);
+      this.job = (await post("learn", asked)).job;
+      const concept = await this.follow(this.job);
       this.add(concept);
-      showQuality(concept);
+      showQuality(concept, photos, this.look);
     } finally {
       $("learn").disabled = false;
       $("progress").hidden = true;
@@ -136,18 +140,28 @@ function drawLoss(losses) {
   pen.stroke();
 }
 
-function showQuality(concept) {
+// How it went in plain words, with the photos that should be looked at; numbers only for who asks for them.
+function showQuality(concept, photos, look) {
+  const found = (shot) => (shot.leave_one_out ?? shot.iou) >= FOUND;
+  const count = concept.shots.filter(found).length;
+  const all = concept.shots.length;
+  const where = all === 1 ? (count ? "Found again in its photo." : "Not found again in its photo.")
+    : `Found again in ${count === all ? `all ${all}` : `${count} of ${all}`} photos.`;
+  const odd = concept.shots.map((shot, index) => [shot, photos[index], index + 1])
+    .filter(([shot]) => shot.outlier || !found(shot));
+  const items = odd.map(([shot, photo, number]) => {
+    const why = shot.outlier ? `Photo ${number} does not fit the others: look at it.`
+      : `Photo ${number} was not found again: look at it.`;
+    const button = element("button", { type: "button", onclick: () => look(photo) },
+      element("img", { src: photo.image.src, alt: "" }), element("span", { textContent: why }));
+    return element("li", {}, button);
+  });
+  $("verdict-learned").textContent = `“${concept.name}” is learned. ${where}`;
+  $("look-at").replaceChildren(...items);
   const score = (value) => (value === null ? "–" : value.toFixed(2));
-  const rows = concept.shots.map((shot) => element("tr", {},
-    element("td", {}, shot.name, shot.outlier
-      ? element("span", { className: "small warn", textContent: "Does not fit the others: look at its mask." }) : null),
-    element("td", { textContent: score(shot.iou) }),
-    element("td", { textContent: score(shot.leave_one_out) })));
-  const head = ["Photo", "Found again", "Found by what the others taught"]
-    .map((textContent) => element("th", { textContent, scope: "col" }));
-  $("quality").replaceChildren(
-    element("p", { className: "status", textContent: `“${concept.name}” is learned.` }),
-    element("table", {}, element("thead", {}, element("tr", {}, ...head)), element("tbody", {}, ...rows)),
-    element("p", { className: "hint", textContent: "How well what is found covers what you marked (IoU): 1 is exactly, "
-      + "0 not at all. A photo far below the others usually has a mark in the wrong place." }));
+  const rows = concept.shots.map((shot) => element("tr", {}, element("td", { textContent: shot.name }),
+    element("td", { textContent: score(shot.iou) }), element("td", { textContent: score(shot.leave_one_out) })));
+  $("scores").tBodies[0].replaceChildren(...rows);
+  $("quality").hidden = false;
+  $("quality").scrollIntoView();
 }

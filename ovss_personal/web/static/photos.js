@@ -1,40 +1,68 @@
 // A row of photos of which one is chosen: upload, thumbnails, removal.
 
 import { at, remove, upload } from "./api.js";
-import { $, attempt, element, onFiles, tellNotes } from "./page.js";
+import { $, attempt, element, onFiles, tell, tellNotes } from "./page.js";
+
+const AT_ONCE = 2; // uploads on their way
 
 export class Photos {
   // `limits` has photo_bytes; `choose` is called with a photo, or null once there is none.
   constructor(kind, most, limits, choose, changed = () => {}) {
     Object.assign(this, { list: [], chosen: null, most, limits, choose, changed, thumbs: $(`${kind}-thumbs`) });
-    onFiles($(`${kind}-files`), $(`${kind}-drop`), (files) => files.forEach((file) => this.add(file)));
+    Object.assign(this, { waiting: [], sending: 0, count: 0 });
+    onFiles($(`${kind}-files`), $(`${kind}-drop`), (files) => this.add(files));
   }
 
-  async add(file) {
-    this.pending = (this.pending ?? 0) + 1;
-    const busy = element("li", { className: "busy", textContent: `looking at ${file.name}` });
-    this.thumbs.append(busy);
-    await attempt(async () => {
-      if (this.list.length + this.pending > this.most) throw new Error(`At most ${this.most} photos fit here.`);
-      if (file.size > this.limits.photo_bytes) throw new Error(`${file.name} is larger than the server accepts.`);
-      const photo = await upload(`photos?file=${encodeURIComponent(file.name)}`, file);
-      photo.image = new Image();
-      photo.image.src = at(`photos/${photo.photo}/preview.jpg`);
-      await photo.image.decode();
-      this.list.push(photo);
-      tellNotes(photo.notes);
-      if (this.chosen === null) this.select(photo);
-    });
-    this.pending -= 1;
-    busy.remove();
+  // The first of the files, as many as there is room for.
+  add(files) {
+    const room = this.most - this.list.length - this.waiting.length - this.sending;
+    if (files.length > room) {
+      const taken = room > 0 ? `the first ${room} of ${files.length} are taken` : "remove some to add others";
+      tell(`At most ${this.most} photos fit here: ${taken}.`);
+    }
+    for (const file of files.slice(0, Math.max(0, room))) {
+      const busy = element("li", { className: "busy", textContent: `looking at ${file.name}` });
+      this.thumbs.append(busy);
+      this.waiting.push({ file, busy, number: this.count++ });
+    }
+    for (let free = AT_ONCE - this.sending; free > 0; free--) this.sendNext();
+  }
+
+  async sendNext() {
+    const next = this.waiting.shift();
+    if (!next) return;
+    this.sending += 1;
+    await attempt(() => this.send(next));
+    this.sending -= 1;
+    next.busy.remove();
     this.draw();
     this.changed();
+    this.sendNext();
+  }
+
+  async send({ file, number }) {
+    if (file.size > this.limits.photo_bytes) throw new Error(`${file.name} is larger than the server accepts.`);
+    const photo = await upload(`photos?file=${encodeURIComponent(file.name)}`, file);
+    photo.image = new Image();
+    photo.image.src = at(`photos/${photo.photo}/preview.jpg`);
+    await photo.image.decode();
+    photo.number = number; // in the order of the files, whichever came first
+    this.list.push(photo);
+    this.list.sort((one, other) => one.number - other.number);
+    tellNotes(photo.notes);
+    if (this.chosen === null) this.select(photo);
   }
 
   select(photo) {
     this.chosen = photo;
     this.draw();
     this.choose(photo);
+  }
+
+  // The next photo after the chosen one that is not marked, if there is one.
+  unmarked() {
+    const place = this.list.indexOf(this.chosen);
+    return [...this.list.slice(place + 1), ...this.list.slice(0, place)].find((photo) => !photo.steps?.length);
   }
 
   removeChosen() {
@@ -46,6 +74,7 @@ export class Photos {
   }
 
   draw() {
+    const focused = this.thumbs.contains(document.activeElement);
     this.thumbs.querySelectorAll("li:not(.busy)").forEach((item) => item.remove());
     const items = this.list.map((photo) => {
       const marked = photo.steps?.length ? " ✓" : "";
@@ -55,5 +84,6 @@ export class Photos {
       return element("li", {}, button);
     });
     this.thumbs.prepend(...items);
+    if (focused) this.thumbs.querySelector("[aria-current=true]")?.focus({ preventScroll: true });
   }
 }
