@@ -5,9 +5,11 @@ from __future__ import annotations
 import io
 import shutil
 import threading
+import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,15 +23,26 @@ import uvicorn
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from ovss_personal.web.server import serve
+from ovss_personal.web.tabs import Tabs
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here (apt-get install chromium)")
 SIDE = 192
 
 
+servers: list[uvicorn.Server] = []
+
+
+@pytest.fixture(scope="module")
+def tabs(address: str) -> Tabs:
+    """Those of the server."""
+    app: Any = servers[0].config.app
+    found: Tabs = app.state.turns.tabs
+    return found
+
+
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
-    servers: list[uvicorn.Server] = []
     found: list[str] = []
     ready = threading.Event()
 
@@ -251,3 +264,157 @@ def contrast(one: str, other: str) -> float:
 
     bright, dark = sorted((luminance(one), luminance(other)), reverse=True)
     return (bright + 0.05) / (dark + 0.05)
+
+
+def marks_of(page: Page) -> str:
+    return page.inner_text("#editor-status")
+
+
+def nested(path: Path) -> Path:
+    """A photo with several outlines at its middle: the red square, the left half that the base always sees."""
+    return square(path, "red", top=8, left=0)
+
+
+def test_the_next_outline_by_a_second_click_by_tab_and_by_the_button(page: Page, tmp_path: Path) -> None:
+    add(page, "shot", [nested(tmp_path / "1.png")], 1)
+    click(page, 0.25, 0.5)
+    first = marks_of(page)
+    assert first.startswith("1 mark on this photo. This is outline 1 of 2")
+    click(page, 0.25, 0.5)
+    assert marks_of(page).startswith("1 mark on this photo. This is outline 2 of 2")
+    page.mouse.move(2, 2)  # away from the photo, to the button
+    page.click("#other")
+    assert marks_of(page) == first
+    page.focus("#shot-canvas")
+    page.keyboard.press("Tab")
+    assert marks_of(page).startswith("1 mark on this photo. This is outline 2 of 2")
+    page.keyboard.press("Tab")  # all were shown: it goes on in the page
+    assert page.evaluate("document.activeElement.id") != "shot-canvas"
+    click(page, 0.9, 0.9)
+    assert marks_of(page).startswith("2 marks")
+
+
+def test_keys_work_without_a_click_first(page: Page, tmp_path: Path) -> None:
+    add(page, "shot", [square(tmp_path / "1.png", "red", top=8)], 1)
+    page.wait_for_selector("#shot-canvas:focus")
+    page.keyboard.press("Enter")
+    assert marks_of(page).startswith("1 mark on this photo.")
+    page.keyboard.press("z")
+    assert marks_of(page).startswith("Nothing is marked")
+
+
+def test_a_box_takes_the_outline_that_fills_it(page: Page, tmp_path: Path) -> None:
+    add(page, "shot", [square(tmp_path / "1.png", "red", top=8)], 1)
+    drag(page, (0.2, 0.2), (0.8, 0.8))
+    assert marks_of(page).startswith("1 mark on this photo.")
+    with zipfile.ZipFile(io.BytesIO(save(page, "#save-shots"))) as archive:
+        mask = np.asarray(Image.open(io.BytesIO(archive.read("masks/1.png"))))
+    assert mask[60:130, 60:130].all() and not mask[:, :30].any()
+    drag(page, (0.92, 0.9), (0.97, 0.97))
+    assert marks_of(page).startswith("No outline here")
+
+
+def drag(page: Page, start: tuple[float, float], end: tuple[float, float], button: str = "left") -> None:
+    canvas = page.locator("#shot-canvas")
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    assert box is not None
+    (x, y), (to_x, to_y) = [(box["x"] + a * box["width"], box["y"] + b * box["height"]) for a, b in (start, end)]
+    page.mouse.move(x, y)
+    page.mouse.down(button=button)
+    page.mouse.move((x + to_x) / 2, (y + to_y) / 2)
+    page.mouse.move(to_x, to_y)
+    page.mouse.up(button=button)
+
+
+def test_the_wheel_enlarges_and_what_is_clicked_is_what_is_seen(page: Page, tmp_path: Path) -> None:
+    add(page, "shot", [square(tmp_path / "1.png", "red", top=0, left=0)], 1)
+    canvas = page.locator("#shot-canvas")
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 2, box["y"] + 2)  # what is there stays there
+    for _ in range(10):
+        page.mouse.wheel(0, -300)
+    page.wait_for_selector("#shot-canvas.enlarged")
+    page.wait_for_timeout(200)
+    click(page, 0.9, 0.9)  # still the square, which takes a quarter of the photo
+    with zipfile.ZipFile(io.BytesIO(save(page, "#save-shots"))) as archive:
+        mask = np.asarray(Image.open(io.BytesIO(archive.read("masks/1.png"))))
+    assert mask[20:70, 20:70].all() and not mask[120:, 120:].any()
+    drag(page, (0.9, 0.9), (0.1, 0.1), button="middle")
+    page.focus("#shot-canvas")
+    page.keyboard.press("0")
+    page.wait_for_selector("#shot-canvas:not(.enlarged)")
+    assert marks_of(page).startswith("1 mark ")
+
+
+def test_the_next_photo_opens_by_itself_unless_more_is_done(page: Page, tmp_path: Path) -> None:
+    add(page, "shot", [square(tmp_path / f"{i}.png", "red", top=8, noise=i) for i in range(2)], 2)
+    chosen = page.locator("#shot-thumbs [aria-current=true]")
+    click(page, 0.5, 0.5)
+    assert "The next photo opens in a moment." in marks_of(page)
+    page.check("[name=tool][value=brush]", force=True)
+    page.wait_for_timeout(2000)
+    assert chosen.get_attribute("title") == "0.png"
+    page.click("#clear")
+    page.check("[name=tool][value=take]", force=True)
+    click(page, 0.5, 0.5)
+    page.wait_for_selector("#shot-thumbs [title='1.png'][aria-current=true]")
+    click(page, 0.5, 0.5)
+    assert "next photo" not in marks_of(page)  # none is left
+
+
+def test_files_keep_their_order_and_the_first_ten_are_taken(page: Page, tmp_path: Path) -> None:
+    files = [square(tmp_path / f"{i:02}.png", "red", top=8, noise=i + 1) for i in range(12)]
+    Image.open(files[0]).resize((2000, 2000)).save(files[0])  # which takes longer than the next ones
+    add(page, "shot", files, 10)
+    assert "At most 10 photos fit here: the first 10 of 12 are taken." in page.inner_text("#alert")
+    titles = page.locator("#shot-thumbs button").evaluate_all("buttons => buttons.map((button) => button.title)")
+    assert titles == [f"{i:02}.png" for i in range(10)]
+
+
+def test_the_verdict_shows_the_photo_that_does_not_fit(page: Page, tmp_path: Path) -> None:
+    shots = [square(tmp_path / f"{i}.png", "red", top=4 * i, noise=i + 1) for i in range(3)]
+    add(page, "shot", [*shots, square(tmp_path / "blue.png", "blue", top=8, noise=9)], 4)
+    for number in range(4):
+        page.locator("#shot-thumbs button").nth(number).click()
+        click(page, 0.5, 0.45)
+    page.fill("#concept-name", "my mug")
+    page.click("#learn")
+    page.wait_for_selector("#verdict-learned >> text=is learned")
+    assert page.inner_text("#verdict-learned") == "“my mug” is learned. Found again in 3 of 4 photos."
+    assert page.locator("#look-at button").all_inner_texts() == ["Photo 4 does not fit the others: look at it."]
+    assert page.locator("#verdict-learned").evaluate(
+        "(node) => node.getBoundingClientRect().top < innerHeight && node.getBoundingClientRect().bottom > 0"
+    )
+    page.click("#look-at button")
+    assert page.locator("#shot-thumbs [aria-current=true]").get_attribute("title") == "blue.png"
+    add(page, "test", [square(tmp_path / "test.png", "red", top=12, left=4, noise=50)], 1)
+    page.wait_for_selector("text=my mug is here")
+    assert page.locator("#legend td:first-child").all_inner_texts() == ["my mug", "background"]
+
+
+def test_leaving_is_asked_about_and_a_closed_page_s_photos_are_forgotten(
+    browser: Browser, address: str, tmp_path: Path, tabs: Tabs
+) -> None:
+    page = browser.new_page()
+    asked: list[str] = []
+    page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.accept()))
+    page.goto(address)
+    page.wait_for_selector("html[data-ready]")
+    page.reload()  # nothing is lost
+    page.wait_for_selector("html[data-ready]")
+    assert asked == []
+    add(page, "shot", [square(tmp_path / "1.png", "red", top=8)], 1)
+    click(page, 0.5, 0.5)
+    page.reload()
+    page.wait_for_selector("html[data-ready]")
+    assert asked == ["beforeunload"]
+    before = len(tabs._tabs)
+    page.goto("about:blank")
+    deadline = time.monotonic() + 10
+    while len(tabs._tabs) >= before and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert len(tabs._tabs) == before - 1
+    page.close()

@@ -142,7 +142,7 @@ function drawLoss(losses) {
 
 // How it went in plain words, with the photos that should be looked at; numbers only for who asks for them.
 function showQuality(concept, photos, look) {
-  const found = (shot) => (shot.leave_one_out ?? shot.iou) >= FOUND;
+  const found = (shot) => shot.iou >= FOUND;
   const count = concept.shots.filter(found).length;
   const all = concept.shots.length;
   const where = all === 1 ? (count ? "Found again in its photo." : "Not found again in its photo.")
