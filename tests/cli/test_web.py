@@ -45,3 +45,18 @@ def test_the_address_is_told_and_other_hosts_warned_of(
     found = attempt("web", "--host", host, "--port", "81", "--json")
     assert json.loads(found.stdout) == {"address": f"http://{host}:81/", "base": "fake"}
     assert ("anybody who can reach" in found.stderr) == warned
+
+
+@pytest.mark.parametrize("name", ["*", "https://photos.example.org", "a b", ""])
+def test_an_allowed_host_that_is_none_is_told(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    pytest.importorskip("fastapi", reason="the page's extra [web] is not installed")
+    monkeypatch.setattr(bases, "load_base", lambda *_, **__: FakeBase())
+    found = attempt("web", "--port", "0", "--allow-host", name)
+    assert found.code == 2 and f"'{name}' is no host's name" in found.stderr
+
+
+def test_a_host_that_is_none_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("fastapi", reason="the page's extra [web] is not installed")
+    monkeypatch.setattr(bases, "load_base", lambda *_, **__: FakeBase())
+    found = attempt("web", "--host", "a" * 70 + ".b", "--port", "0")
+    assert found.code == 2 and "cannot be served" in found.stderr

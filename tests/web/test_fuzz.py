@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from fakes import photo
+from fakes import FakeBase, photo
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from web.page import Page, marked, outline
@@ -76,6 +77,13 @@ odd_paths = st.lists(pieces, max_size=8).map("".join)
 
 
 @pytest.fixture(scope="module")
+def base() -> FakeBase:
+    base = FakeBase(extra_words=("other",))
+    base.fit_defaults = replace(base.fit_defaults, iterations=2)
+    return base
+
+
+@pytest.fixture(scope="module")
 def known(client: TestClient) -> dict[str, str]:
     """A tab with a photo and a concept."""
     page = Page(client)
@@ -87,7 +95,7 @@ def known(client: TestClient) -> dict[str, str]:
 def answered(client: TestClient, known: dict[str, str], method: str, path: str, body: bytes, name: str = "") -> None:
     for word, key in known.items():
         path, body = path.replace(word, key), body.replace(word.encode(), key.encode())
-    answer = client.request(method, path, content=body, params={"file": name} if name else None)
+    answer = client.request(method, f"http://testserver{path}", content=body, params={"file": name} if name else None)
     assert answer.status_code < 500, (method, path, body, answer.text)
     if answer.status_code >= 400 and method != "HEAD":
         message = answer.json()["error"]["message"]

@@ -22,6 +22,7 @@ pytest.importorskip("playwright.sync_api", reason="Playwright, which drives the 
 import uvicorn
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from ovss_personal.web import work
 from ovss_personal.web.server import serve
 from ovss_personal.web.tabs import Tabs
 
@@ -418,3 +419,41 @@ def test_leaving_is_asked_about_and_a_closed_page_s_photos_are_forgotten(
         time.sleep(0.05)
     assert len(tabs._tabs) == before - 1
     page.close()
+
+
+def test_two_fingers_enlarge(browser: Browser, address: str, tmp_path: Path) -> None:
+    context = browser.new_context(has_touch=True, is_mobile=True, viewport={"width": 400, "height": 800})
+    page = context.new_page()
+    page.goto(address)
+    page.wait_for_selector("html[data-ready]")
+    add(page, "shot", [square(tmp_path / "1.png", "red", top=8)], 1)
+    canvas = page.locator("#shot-canvas")
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    assert box is not None
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    fingers = context.new_cdp_session(page)
+    for kind, apart in [("touchStart", 20), ("touchMove", 40), ("touchMove", 80)]:
+        points = [{"x": x - apart, "y": y, "id": 0}, {"x": x + apart, "y": y, "id": 1}]
+        fingers.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+    fingers.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    page.wait_for_selector("#shot-canvas.enlarged")
+    assert page.evaluate("visualViewport.scale") == 1  # the photo, not the page
+    canvas.tap()
+    assert marks_of(page).startswith("1 mark ")
+    context.close()
+
+
+def test_learning_can_be_stopped(page: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tabs: Tabs) -> None:
+    released = threading.Event()
+    monkeypatch.setattr(work, "_shot", lambda *_: released.wait(20))
+    add(page, "shot", [square(tmp_path / "1.png", "red", top=8)], 1)
+    click(page, 0.5, 0.5)
+    page.fill("#concept-name", "my mug")
+    page.click("#learn")
+    with page.expect_response(lambda answer: answer.request.method == "DELETE"):
+        page.click("#stop")
+    monkeypatch.undo()
+    released.set()
+    page.wait_for_selector("#alert >> text=this was stopped.")
+    assert not page.is_visible("#progress") and page.is_visible("#no-concept") and page.is_enabled("#learn")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import select
 import signal
 import socket
 import subprocess
@@ -27,7 +28,7 @@ import sys, time
 from fakes import FakeBase
 from ovss_personal import bases
 from ovss_personal.web import bodies
-bodies.SILENCE_SECONDS = 1.5
+bodies.SILENCE_SECONDS = 3
 
 class Slow(FakeBase):
     def propose(self, images):
@@ -121,11 +122,10 @@ def small(width: int = 32) -> bytes:
 def test_stalled_uploads_block_nobody_and_are_given_up(server: Server) -> None:
     tab = server.post("/api/tabs")["tab"]
     stalled = [server.half(f"/api/tabs/{tab}/photos", 1000) for _ in range(20)]
-    began = time.monotonic()
     assert server.post(f"/api/tabs/{tab}/photos", small())["size"] == [32, 32]
-    assert time.monotonic() - began < 1.4  # before those are given up
+    assert select.select(stalled, [], [], 0)[0] == []  # before any of those is given up
     answers = [whole(connection) for connection in stalled]
-    assert all(answer.startswith("HTTP/1.1 408") and "nothing came for 1.5 seconds" in answer for answer in answers)
+    assert all(answer.startswith("HTTP/1.1 408") and "nothing came for 3 seconds" in answer for answer in answers)
     drip = server.half(f"/api/tabs/{tab}/learn", 3 * 2**20)
     assert drip.recv(100).startswith(b"HTTP/1.1 413")
     unknown = server.half("/api/tabs/unknown/learn", 2**40)
@@ -143,7 +143,7 @@ def test_a_client_that_leaves_ends_its_work(server: Server) -> None:
     connection.close()
     began = time.monotonic()
     assert server.post(f"/api/tabs/{tab}/photos/{key}/find", b'{"words": "tree", "concepts": []}')["words"]
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < 8
 
 
 def test_two_interruptions_end_it_at_once_whatever_it_does(ending: Server) -> None:
@@ -155,7 +155,7 @@ def test_two_interruptions_end_it_at_once_whatever_it_does(ending: Server) -> No
     time.sleep(0.3)
     began = time.monotonic()
     ending.interrupt()
-    assert ending.ended(5) in (-signal.SIGINT, 130) and time.monotonic() - began < 1
+    assert ending.ended(5) in (-signal.SIGINT, 130) and time.monotonic() - began < 3
 
 
 def test_one_interruption_ends_it_in_seconds_though_the_base_is_busy_and_clients_wait(ending: Server) -> None:
@@ -165,7 +165,7 @@ def test_one_interruption_ends_it_in_seconds_though_the_base_is_busy_and_clients
     ending.half(f"/api/tabs/{tab}/photos", 1000)
     time.sleep(0.5)
     ending.interrupt()
-    assert ending.ended(8) == 130
+    assert ending.ended(20) == 130
     assert ending.process.stderr is not None
     assert ending.process.stderr.read().splitlines() == ["interrupted"]
 
@@ -179,6 +179,6 @@ def test_others_need_the_token_that_is_printed() -> None:
         named = server.client.get("/", params={"token": token}, headers={"host": "photos.example.org"})
         assert "Teach it your own thing" in named.text and token in named.headers["set-cookie"]
         server.interrupt()
-        assert server.ended(8) == 130
+        assert server.ended(20) == 130
     finally:
         server.close()

@@ -39,19 +39,19 @@ export class Learning {
     $("progress").scrollIntoView();
     try {
       const asked = { name: $("concept-name").value, class_name: $("class-name").value, shots };
-      this.job = (await post("learn", asked)).job;
-      const concept = await this.follow(this.job);
+      const concept = await this.follow(asked).finally(() => { $("progress").hidden = true; });
       this.add(concept);
       showQuality(concept, photos, this.look);
     } finally {
       $("learn").disabled = false;
-      $("progress").hidden = true;
+      this.job = null;
     }
   }
 
-  async follow(job) {
+  async follow(asked) {
+    this.job = (await post("learn", asked)).job;
     for (;;) {
-      const now = await get(`jobs/${job}`);
+      const now = await get(`jobs/${this.job}`);
       $("bar").value = now.done / Math.max(1, now.total);
       const loss = now.losses.length ? `, loss ${now.losses.at(-1).toFixed(3)}` : "";
       const all = now.stage === "fit" && now.done === now.total;
