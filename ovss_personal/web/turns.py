@@ -7,7 +7,6 @@ import logging
 import secrets
 import warnings
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -46,8 +45,6 @@ class Turns:
     def __init__(self, base: Base) -> None:
         self.base, self.tabs, self.arriving = base, Tabs(self._tidy), Arriving()
         self._worker = Worker()
-        self._turns: set[Turn] = set()
-        self._ended = False
         self._read_ahead(named_words(FIT_WORDS))
 
     async def take(self, request: Request, tab: Tab, function: Callable[..., T], *args: Any) -> tuple[T, list[str]]:
@@ -61,7 +58,7 @@ class Turns:
         if tab.waiting >= MAX_WAITING:
             raise BusyError("this tab has asked for too much at once.", hint="Wait for the answers.")
         turn = Turn(tab, WORK_SECONDS)
-        answer = asyncio.wrap_future(self._submit(turn, _with_warnings, function, *args))
+        answer = asyncio.wrap_future(self._worker.submit(turn, _with_warnings, function, *args))
         gone: asyncio.Future[None] = asyncio.ensure_future(_gone(request))
         tab.waiting += 1
         try:
@@ -71,7 +68,6 @@ class Turns:
             return answer.result()
         finally:
             tab.waiting -= 1
-            self._turns.discard(turn)
             turn.stop()
             answer.cancel()
             gone.cancel()
@@ -80,26 +76,17 @@ class Turns:
         """Have a concept learned in its turn; returns the name of the job, which tells how far it is."""
         job, key = Job(Turn(tab, LEARN_SECONDS)), secrets.token_urlsafe(9)
         tab.jobs = {key: job}
-        future = self._submit(job.turn, self._learn, tab, job, drawn, name, class_name)
+        future = self._worker.submit(job.turn, self._learn, tab, job, drawn, name, class_name)
         future.add_done_callback(lambda _: self._ended_job(job))
         return key
 
-    def end(self, seconds: float) -> bool:
-        """Stop all work, now and to come; returns whether the base's thread has ended within that time."""
-        self.stop()
-        return self._worker.end(seconds)
-
     def stop(self) -> None:
-        """Have all work end at its next `check`, and none begin. May be called from a signal's handler."""
-        self._ended = True
-        for turn in tuple(self._turns):
-            turn.stop()
+        """Have all work end soon, and none begin. May be called from a signal's handler."""
+        self._worker.stop()
 
-    def _submit(self, turn: Turn, function: Callable[..., T], *args: Any) -> Future[T]:
-        if self._ended:
-            raise StoppedError
-        self._turns.add(turn)
-        return self._worker.submit(turn, function, *args)
+    def end(self, seconds: float) -> bool:
+        """Stop all work; returns whether the base's thread has ended within that time."""
+        return self._worker.end(seconds)
 
     def _learn(self, tab: Tab, job: Job, drawn: Sequence[work.Drawn], name: str, class_name: str) -> None:
         """Run a job to its end, whatever that is; it is told in the job."""
@@ -117,7 +104,6 @@ class Turns:
             job.error, job.state = BUG["error"], "failed"
 
     def _ended_job(self, job: Job) -> None:
-        self._turns.discard(job.turn)
         if job.state == "waiting":  # it was stopped before its turn came
             job.error, job.state = STOPPED["error"], "failed"
 
@@ -136,9 +122,8 @@ class Turns:
 
     def _aside(self, function: Callable[[], None]) -> None:
         """Have something done that nobody waits for."""
-        turn = Turn()
         with suppress(StoppedError):  # the server is going down
-            self._submit(turn, function).add_done_callback(lambda _: self._turns.discard(turn))
+            self._worker.submit(Turn(), function)
 
 
 async def _gone(request: Request) -> None:

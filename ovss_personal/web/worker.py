@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import threading
 import time
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from typing import Any, Protocol, TypeVar
 
 from ovss_personal.web.answers import StoppedError, TooLongError
 
+AT_EXIT_SECONDS = 5.0
 T = TypeVar("T")
 
 
@@ -68,17 +70,36 @@ class Worker:
 
     def __init__(self) -> None:
         self._asked: SimpleQueue[tuple[Turn, Future[Any], Callable[[], Any]] | None] = SimpleQueue()
+        self._turns: set[Turn] = set()
+        self._ended = False
         self._thread = threading.Thread(target=self._work, name="base", daemon=True)
         self._thread.start()
+        # A thread that is inside torch when the interpreter goes would take it down with a crash.
+        atexit.register(self.end, AT_EXIT_SECONDS)
 
     def submit(self, turn: Turn, function: Callable[..., T], *args: Any) -> Future[T]:
-        """Have the function called when everything asked before is done; a future cancelled before then never is."""
+        """Have the function called when everything asked before is done; a future cancelled before then never is.
+
+        Raises:
+            StoppedError: `stop` was called.
+        """
+        if self._ended:
+            raise StoppedError
         future: Future[T] = Future()
+        self._turns.add(turn)
+        future.add_done_callback(lambda _: self._turns.discard(turn))
         self._asked.put((turn, future, lambda: function(*args)))
         return future
 
+    def stop(self) -> None:
+        """Have all work end at its next `check`, and none begin. May be called from a signal's handler."""
+        self._ended = True
+        for turn in tuple(self._turns):
+            turn.stop()
+
     def end(self, seconds: float) -> bool:
-        """Wait for what was asked; returns whether the thread has ended within that time."""
+        """Stop all work; returns whether the thread has ended within that time."""
+        self.stop()
         self._asked.put(None)
         self._thread.join(seconds)
         return not self._thread.is_alive()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 import threading
 import time
@@ -110,6 +111,37 @@ def test_work_for_nobody_is_not_begun(base: FakeBase) -> None:
         worker.submit(Turn(tab), called.append, 1).result(10)
     assert called == [] and worker.submit(Turn(tabs.Tab()), len, "abc").result(10) == 3
     assert worker.end(10)
+
+
+def test_nothing_is_begun_once_the_server_ends() -> None:
+    worker, called = Worker(), []
+    begun, held = threading.Event(), threading.Event()
+    first = worker.submit(Turn(), lambda: begun.set() or held.wait(20))
+    assert begun.wait(10)
+    second = worker.submit(Turn(), called.append, 1)
+    worker.stop()
+    held.set()
+    assert worker.end(10) and first.result() and isinstance(second.exception(10), answers.StoppedError)
+    with pytest.raises(answers.StoppedError):
+        worker.submit(Turn(), called.append, 2)
+    assert called == []
+
+
+def test_a_program_ends_without_a_crash_though_its_page_still_works() -> None:
+    code = """
+import time, torch
+from ovss_personal.web.worker import Turn, Worker
+worker = Worker()
+
+def again():
+    torch.randn(300, 300).svd()
+    worker.submit(Turn(), again)
+
+again()
+time.sleep(0.2)
+"""
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (ended.returncode, ended.stderr) == (0, "")
 
 
 def test_a_photo_that_is_being_looked_at_when_its_tab_is_closed_is_not_kept(app: FastAPI, page: Page) -> None:
