@@ -253,6 +253,8 @@ def test_personalize_hands_every_option_on(api: FakeApi) -> None:
         "label": 2,
         "category": "dog",
         "ignore": None,
+        "invert": False,
+        "holes": "filled",
         "mask_orientation": "raw",
     }
     asked = api.calls["personalize"]
@@ -479,7 +481,7 @@ def test_inspect_draws_and_lists_what_is_usable_and_what_is_not() -> None:
     lines = result.stdout.splitlines()
     assert lines[0] == "images/1.jpg with 1.png: 60x40, object 25.0%"
     assert [line.partition(": ")[0] for line in lines[1:4]] == ["not usable"] * 3
-    assert lines[4] == "1 shots, 3 not usable; drawn in sheet.png"
+    assert lines[4] == "1 shot, 3 not usable; drawn in sheet.png"
     sheet = pixels("sheet.png")
     assert (sheet == (200, 0, 0)).all(-1).any() and sheet.shape[1] > 4 * 240
 

@@ -6,9 +6,10 @@ import random
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypedDict
 
-from ovss_personal.errors import OvssWarning, ShotsError, UsageError
-from ovss_personal.io.annotations import the_one_name
+from ovss_personal.errors import OvssWarning, ShotsError, UsageError, counted
+from ovss_personal.io.annotations import Holes, the_one_name
 from ovss_personal.io.coco import coco_mask_of
 from ovss_personal.io.files import sha256_file
 from ovss_personal.io.images import exif_orientation, load_image
@@ -21,6 +22,15 @@ from ovss_personal.structures import Shot
 __all__ = ["Pair", "Pairing", "find_pairs", "load_pair", "load_shots"]
 
 
+class _Drawn(TypedDict):
+    """What every reader of masks is told of the photo."""
+
+    size: tuple[int, int]
+    exif: int
+    invert: bool
+    orientation: MaskOrientation
+
+
 def load_shots(
     source: str | Path,
     *,
@@ -29,6 +39,8 @@ def load_shots(
     label: int | None = None,
     category: str | None = None,
     ignore: int | None = None,
+    invert: bool = False,
+    holes: Holes = "filled",
     mask_orientation: MaskOrientation = "upright",
 ) -> list[Shot]:
     """Photos and masks from a folder or COCO JSON (layouts: `find_pairs`), sorted by name.
@@ -42,6 +54,8 @@ def load_shots(
         label: which label of a picture or `.npy` is the object, where there are several.
         category: which category of a COCO JSON or label of a LabelMe JSON is the object.
         ignore: which label of a picture or `.npy` is void.
+        invert: the masks mark what is not the object.
+        holes: whether a polygon inside another of the same object is filled or, by "even-odd", a hole.
         mask_orientation: "upright" if masks lie on the photos as shown, "raw" if on the photos as stored.
 
     Raises:
@@ -62,7 +76,15 @@ def load_shots(
         pairs = [pairs[index] for index in sorted(chosen)]
     category = _checked_category(pairs, label, category, source)
     shots = [
-        load_pair(pair, label=label, category=category, ignore=ignore, mask_orientation=mask_orientation)
+        load_pair(
+            pair,
+            label=label,
+            category=category,
+            ignore=ignore,
+            invert=invert,
+            holes=holes,
+            mask_orientation=mask_orientation,
+        )
         for pair in pairs
     ]
     first: dict[str, str] = {}
@@ -78,6 +100,8 @@ def load_pair(
     label: int | None = None,
     category: str | None = None,
     ignore: int | None = None,
+    invert: bool = False,
+    holes: Holes = "filled",
     mask_orientation: MaskOrientation = "upright",
 ) -> Shot:
     """One photo with its mask, both upright and of one size; the options are those of `load_shots`.
@@ -87,13 +111,13 @@ def load_pair(
     """
     image = load_image(pair.image)
     size = (image.shape[0], image.shape[1])
-    exif = exif_orientation(pair.image)
+    drawn = _Drawn(size=size, exif=exif_orientation(pair.image), invert=invert, orientation=mask_orientation)
     if pair.coco is not None:
-        result = coco_mask_of(pair.coco, size=size, exif=exif, orientation=mask_orientation)
+        result = coco_mask_of(pair.coco, **drawn, holes=holes)
     elif _is_json(pair):
-        result = load_labelme(pair.mask, size=size, exif=exif, category=category, orientation=mask_orientation)
+        result = load_labelme(pair.mask, **drawn, holes=holes, category=category)
     else:
-        result = load_mask(pair.mask, size=size, exif=exif, label=label, ignore=ignore, orientation=mask_orientation)
+        result = load_mask(pair.mask, **drawn, label=label, ignore=ignore)
     return Shot(image, result.mask, pair.name, sha256_file(pair.image), result.ignore)
 
 
@@ -117,7 +141,8 @@ def _is_json(pair: Pair) -> bool:
 def _too_few(pairing: Pairing, wanted: int) -> str:
     paired = ", ".join(f"{pair.name} with {pair.mask.name}" for pair in pairing.pairs) or "nothing"
     unpaired = _listed(pairing) if pairing.unpaired else "nothing"
-    return f"expected {wanted} photos with masks, found {len(pairing.pairs)}. Paired: {paired}. Not: {unpaired}."
+    expected = counted(wanted, "photo")
+    return f"expected {expected} with masks, found {len(pairing.pairs)}. Paired: {paired}. Not: {unpaired}."
 
 
 def _listed(pairing: Pairing) -> str:
