@@ -47,13 +47,14 @@ def inspect(
     """Draw what is understood of photos and masks, before learning."""
     import io
 
-    from ovss_personal.io.shots import find_pairs, load_pair
+    from ovss_personal.io.shots import find_pairs, load_pair, tell_of_unread
     from ovss_personal.painting.overlay import contact_sheet, shrunk
     from ovss_personal.store.files import atomic_write
 
     if out.exists() and not overwrite:
         raise OutputError("the output exists.", path=out, hint="Pass --overwrite or choose another --out.")
     pairing = find_pairs(source, category)
+    tell_of_unread(source)
     pictures: list[tuple[RGBImage, BoolMask | None, str]] = []
     good: list[dict[str, Any]] = []
     bad: list[dict[str, str | None]] = []

@@ -11,7 +11,8 @@ from typing import TypedDict
 from ovss_personal.errors import OvssWarning, ShotsError, UsageError, counted
 from ovss_personal.io.annotations import Holes, the_one_name
 from ovss_personal.io.coco import coco_mask_of
-from ovss_personal.io.files import sha256_file
+from ovss_personal.io.files import list_files, sha256_file
+from ovss_personal.io.folders import IMAGE_SUFFIXES, left_out, tell_left_out
 from ovss_personal.io.images import exif_orientation, load_image
 from ovss_personal.io.labelme import labelme_labels, load_labelme
 from ovss_personal.io.mask_checks import MaskOrientation
@@ -19,7 +20,7 @@ from ovss_personal.io.masks import load_mask
 from ovss_personal.io.pairs import Pair, Pairing, find_pairs
 from ovss_personal.structures import Shot
 
-__all__ = ["Pair", "Pairing", "find_pairs", "load_pair", "load_shots"]
+__all__ = ["Pair", "Pairing", "find_pairs", "load_pair", "load_shots", "tell_of_unread"]
 
 
 class _Drawn(TypedDict):
@@ -66,6 +67,7 @@ def load_shots(
     if count is not None and count < 1:
         raise UsageError(f"the number of shots must be at least 1, not {count}.")
     pairing = find_pairs(source, category)
+    tell_of_unread(source)
     pairs: Sequence[Pair] = pairing.pairs
     if not pairs or len(pairs) < (count or 1):
         raise ShotsError(_too_few(pairing, count or 1), path=source, hint="Add photos with masks.")
@@ -119,6 +121,16 @@ def load_pair(
     else:
         result = load_mask(pair.mask, **drawn, label=label, ignore=ignore)
     return Shot(image, result.mask, pair.name, sha256_file(pair.image), result.ignore)
+
+
+def tell_of_unread(source: str | Path) -> None:
+    """Warns of pictures beside the shots that are neither photos nor masks, as they cannot be read."""
+    folder = Path(source)
+    folder = folder if folder.is_dir() else folder.parent
+    for place in (folder, *(entry for entry in sorted(folder.iterdir()) if entry.name.casefold() == "images")):
+        if place.is_dir():
+            known = [file for file in list_files(place) if file.suffix.lower() in IMAGE_SUFFIXES]
+            tell_left_out(place, left_out(place, known))
 
 
 def _checked_category(pairs: Sequence[Pair], label: int | None, category: str | None, source: str | Path) -> str | None:

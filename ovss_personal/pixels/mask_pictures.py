@@ -11,11 +11,12 @@ import numpy.typing as npt
 from PIL import Image
 
 from ovss_personal.errors import MaskError, OvssWarning
-from ovss_personal.pixels.values import MOST_LABEL, OPTIONS, VOID, Values, counted, shares
+from ovss_personal.pixels.values import MOST_LABEL, OPTIONS, VOID, Values, shares, tallied
 
 _ALIKE = 8  # of 255; no eye tells channels or colours apart that differ by less
 _ROUNDING = 3  # of 255; what storing a colour times its opacity may change
 _SAME_COLOUR = 0.25  # how far the channels' shares of a blurred colour may spread
+_ODD, _ODD_IN_JPEG = 0.5, 10.0  # percent; a JPEG keeps colours at half the size, and blurs them at every edge
 _FEW_COLOURS = 256
 _SAMPLE = 100_000  # pixels
 
@@ -66,7 +67,7 @@ def number_values(values: npt.NDArray[Any], path: str | Path) -> Values:
         raise MaskError(f"expected bool, int or float values, found {values.dtype}.", path=path)
     if not np.isfinite(values).all():
         raise MaskError("the mask holds NaN or infinite values.", path=path)
-    if (values == np.rint(values)).all() and abs(values).max() < 2**31:
+    if (values == np.rint(values)).all() and float(abs(values).max()) < 2**31:
         return Values(values.astype(np.int32), graded=True)
     if values.min() < 0 or values.max() > 1:
         raise MaskError(
@@ -92,7 +93,7 @@ def _palette_values(picture: Image.Image, path: str | Path, exact: bool) -> Valu
     palette = np.zeros((256, 3), np.uint8)
     entries = np.array(picture.getpalette("RGB") or [], np.uint8).reshape(-1, 3)[:256]
     palette[: len(entries)] = entries
-    found, counts = counted(indices)
+    found, counts = tallied(indices)
     colours = palette[found].astype(int)
     black = colours.max(1) <= MOST_LABEL
     if (np.ptp(colours, axis=1) <= _ALIKE).all() and black.any() and (colours.min(1) >= VOID - MOST_LABEL).any():
@@ -146,18 +147,18 @@ def _colour_values(colours: npt.NDArray[np.uint8], path: str | Path, exact: bool
     if (brightest - colours.min(2) <= _ALIKE).all():
         return Values(brightest, graded=True, lossy=lossy)
     packed = red.astype(np.uint32) << 16 | green.astype(np.uint32) << 8 | blue
-    found, counts = counted(packed)
+    found, counts = tallied(packed)
     if exact:
         return Values(packed, say=_hex)
     black = [max(value.to_bytes(3)) <= MOST_LABEL for value in found]
     if len(found) == 2 and sum(black) == 1:
         return Values(packed == found[black.index(False)])
-    if len(found) > 2 and _shades_of_one(colours, brightest):
+    if len(found) > 2 and _shades_of_one(colours, brightest, _ODD_IN_JPEG if lossy else _ODD):
         scaled = brightest.astype(np.uint16) * VOID // int(brightest.max())
         return Values(scaled.astype(np.uint8), graded=True, lossy=lossy)
     remedy = "Save the mask as a black and white PNG"
     if len(found) <= _FEW_COLOURS:
-        remedy += f', or choose the object\'s colour, as in --label "{_hex(found[-1])}"'
+        remedy += f', or choose the object\'s colour, as in --label "{_hex(found[counts.index(min(counts))])}"'
     raise MaskError(
         f"expected black and one colour, found {len(found)} colours: {shares(found, counts, _hex)}.",
         path=path,
@@ -165,11 +166,11 @@ def _colour_values(colours: npt.NDArray[np.uint8], path: str | Path, exact: bool
     )
 
 
-def _shades_of_one(colours: npt.NDArray[np.uint8], brightest: npt.NDArray[np.uint8]) -> bool:
-    """Whether the bright half of a picture is of one colour, as an edge of it is that was smoothed or blurred."""
+def _shades_of_one(colours: npt.NDArray[np.uint8], brightest: npt.NDArray[np.uint8], odd: float) -> bool:
+    """Whether the bright half of a picture is of one colour, but for so many percent at either end."""
     bright = colours[brightest > int(brightest.max()) // 2]
     bright = bright[:: max(1, len(bright) // _SAMPLE)]
-    low, high = np.percentile(bright / bright.max(1, keepdims=True), (2, 98), axis=0)
+    low, high = np.percentile(bright / bright.max(1, keepdims=True), (odd, 100 - odd), axis=0)
     return bool((high - low <= _SAME_COLOUR).all())
 
 

@@ -57,7 +57,7 @@ def the_object(
         MaskError: there is no such label, nothing but what is ignored, or it is not clear which value is the object.
     """
     array, say = values.array, values.say
-    found, counts = counted(array)
+    found, counts = tallied(array)
     listing = shares(found, counts, say)
     if label is not None:
         if label not in found:
@@ -81,8 +81,10 @@ def the_object(
         return array == (objects[0] if objects else 1), ignored
     meant = _shades(array, rest, values.lossy, path) if values.graded else _classes(array, rest)
     if meant is None:
-        if values.lossy or (values.graded and len(found) > _FEW and found[-1] in WHITES):
-            remedy = "If its edges are soft or it is a photo, save the mask as black and white. " + remedy
+        if values.lossy:
+            remedy = "Save the mask as a black and white PNG."
+        elif values.graded and len(found) > _FEW:
+            remedy = f"If its edges are soft, or it is a photo, save the mask as black and white. {remedy}"
         elif found == [1, 2, 3]:
             remedy += " In the masks of Oxford's pets 1 is the object and 3 its edge: --label 1 --ignore 3."
         raise MaskError(
@@ -105,7 +107,7 @@ def void_among(found: Sequence[int]) -> int | None:
     return VOID if found[-1] == VOID and set(found) - {0, VOID} else None
 
 
-def counted(array: Labels) -> tuple[list[int], list[int]]:
+def tallied(array: Labels) -> tuple[list[int], list[int]]:
     """The values that an array holds, rising, and how many pixels have each."""
     if array.dtype == np.uint8:  # ten times as fast as sorting
         counts = np.bincount(array.ravel(), minlength=256)
@@ -144,8 +146,8 @@ def _shades(array: Labels, found: list[int], lossy: bool, path: object) -> tuple
         return _three(array, found, scale, path)
     levels = [value * scale for value in found]
     if blurred:
-        light = array * scale >= _LIGHT
-        middle = (array * scale > _DARK) & ~light
+        light = array >= _LIGHT / scale
+        middle = (array > _DARK / scale) & ~light
         graded = lossy or any(_DARK < level < _LIGHT for level in levels) or sum(x >= _LIGHT for x in levels) > 1
     else:
         light, middle = array == white, (array != 0) & (array != white)
@@ -154,8 +156,8 @@ def _shades(array: Labels, found: list[int], lossy: bool, path: object) -> tuple
         return None  # `graded` is false of numbers of classes beside void
     if not lossy:  # told already
         _warn_of(path, "those brighter than half were taken, and those of about half do not count: its edges are soft")
-    taken = array * scale
-    return taken > UNSURE[1], _or_none((taken >= UNSURE[0]) & (taken <= UNSURE[1]))
+    low, high = (limit / scale for limit in UNSURE)
+    return array > high, _or_none((array >= low) & (array <= high))
 
 
 def _three(array: Labels, found: list[int], scale: float, path: object) -> tuple[BoolMask, BoolMask | None] | None:

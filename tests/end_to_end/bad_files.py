@@ -246,7 +246,7 @@ ODD_FILES = [
         "mask as JPEG",
         lambda: (Path("album/masks/1.png").unlink(), write_mask(Path("album/masks/1.jpg"))),
         "inspect album",
-        "1.jpg: a JPEG blurs the edges of a mask; brighter than 127 was taken.",
+        "1.jpg: a JPEG blurs the edges of a mask; what is brighter than half was taken.",
     ),
     Odd("soft mask", mask_of_array(MASK * 0.7, ".npy"), "inspect album", "a soft mask; values over 0.5 were taken"),
     Odd(
