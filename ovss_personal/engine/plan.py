@@ -17,8 +17,9 @@ from ovss_personal.io.vocabulary import check_word, named_words
 from ovss_personal.painting.scores import ScoredProposals
 from ovss_personal.personal.fit import FitTask, Fitted, FitWords
 from ovss_personal.personal.head import ReadyConcept, score
-from ovss_personal.personal.report import outliers, shot_iou, threshold_by_views, tuned_threshold
+from ovss_personal.personal.report import outliers, shot_iou, strangers, threshold_by_views, tuned_threshold
 from ovss_personal.personal.things import is_one_thing
+from ovss_personal.personal.visual import shot_embedding
 from ovss_personal.store.concept import AlbumReport, Concept, FitReport, ShotReport
 from ovss_personal.structures import Progress, Proposals
 
@@ -128,7 +129,7 @@ class FitPlan:
                 self.tasks.append(FitTask(kept, of_fit, config))
 
     def concept(self, fitted: Sequence[Fitted]) -> Concept:
-        """What is learned. Warns of a shot that the others do not find.
+        """What is learned. Warns of a shot that the others do not find, and of shots of different things.
 
         Args:
             fitted: of each of `tasks`.
@@ -155,6 +156,7 @@ class FitPlan:
             if self._report and count > 1:
                 found = [shot_iou(example, scored) for example, scored in zip(self._own, alone, strict=True)]
                 without, odd = [*found], outliers(found)
+                self._tell_strangers(found)
         for shot, is_odd in zip(self._shots, odd, strict=True):
             if is_odd:
                 warnings.warn(
@@ -179,3 +181,20 @@ class FitPlan:
             config=settings,
             report=FitReport(rows, whole[1], album),
         )
+
+    def _tell_strangers(self, alone: Sequence[float]) -> None:
+        """Warns where the shots do not show one thing, by their looks or since none finds another.
+
+        Args:
+            alone: of each shot the leave-one-out IoU.
+        """
+        contrast = self._words.base.traits.contrast
+        groups = strangers([shot_embedding(s.proposals, s.shot.mask, contrast) for s in self._shots], alone)
+        if not groups:
+            return
+        if len(groups[0]) == 1:
+            told = "no shot is found by what the others teach: do they show one thing, and do the masks mark it?"
+        else:
+            listed = "; ".join(", ".join(self._shots[place].shot.name for place in group) for group in groups)
+            told = f"the shots look like {len(groups)} different things ({listed}); learn each by itself."
+        warnings.warn(told, OvssWarning, stacklevel=4)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import copy
+import io
 import json
 import warnings
 from collections.abc import Callable
@@ -24,6 +26,8 @@ from ovss_personal.io.mask_checks import MaskResult
 from ovss_personal.io.masks import load_mask
 
 SIZE = (24, 40)
+PNG = io.BytesIO()
+Image.new("L", (15, 12), 255).save(PNG, "PNG")
 FEW, MANY = 60, 10_000
 
 
@@ -200,7 +204,7 @@ def labelme_document(folder: Path) -> Any:
         labelme_shape(corners[:3], "oriented_rectangle"),
         labelme_shape([[9, 9], [12, 9]], "circle"),
         labelme_shape([[9, 9]], "point"),
-        labelme_shape(kind="mask", mask="iVBORw0KGgo="),
+        labelme_shape(kind="mask", mask=base64.b64encode(PNG.getvalue()).decode()),
     )
     return json.loads(path.read_text())
 

@@ -109,9 +109,7 @@ def test_fewer_bits_in_sixteen_are_brightened_with_a_warning(tmp_path: Path, bit
     white = 2**bits - 1
     deep = np.linspace(0, white, 960).reshape(24, 40).round().astype(np.uint16)
     Image.fromarray(deep).save(tmp_path / f"a{suffix}")
-    with pytest.warns(
-        OvssWarning, match=rf"a\{suffix}: the picture was brightened: .* than {white}, so that {white}, not"
-    ):
+    with pytest.warns(OvssWarning, match=rf"a\{suffix}: the picture was brightened: .* so that {white}, not 65535,"):
         image = load_image(tmp_path / f"a{suffix}")
     np.testing.assert_array_equal(image[..., 0], np.rint(deep * (255 / white)))
 
