@@ -52,9 +52,10 @@ def load_mask(
         values = number_values(_load_array(path), path)
     else:
         picture = decode(path, error=MaskError)
-        if label is not None and picture.format in ("JPEG", "MPO"):
-            raise MaskError(f"a JPEG blurs its labels, so label {label} cannot be read.", path=path, hint="Use PNG.")
-        values = picture_values(picture, path, exact=label is not None or ignore is not None)
+        named = label if label is not None else ignore
+        if named is not None and picture.format in ("JPEG", "MPO"):
+            raise MaskError(f"a JPEG blurs its labels, so label {named} cannot be read.", path=path, hint="Use PNG.")
+        values = picture_values(picture, path, exact=named is not None)
         if orientation == "upright":
             values = values._replace(array=upright(values.array, orientation_of(picture)))
     mask, void = the_object(values, path, label=label, ignore=ignore)

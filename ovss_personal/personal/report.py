@@ -20,7 +20,7 @@ OUTLIER_GAP = 0.3  # of IoU below the median of the others
 THRESHOLDS = (0.05, 0.075, 0.1, 0.125, 0.15, *(0.05 * i for i in range(4, 15)))
 USUAL_SHARE = 0.6  # of an object's pixels in a view that was left out; chosen on things pasted on photographs
 LEAST_SHARE, MOST = 0.05, 0.95  # keep such a threshold above nothing and below all
-RELATED = 0.5  # of how much alike two photos of one thing are; on the demo's photos it is 0.8 at least, of two things 0.4
+RELATED = 0.5  # of how alike photos of one thing are; of the demo's two it is above 0.7 within, below 0.2 between
 NOT_FOUND = 0.1  # of IoU, and less
 PLATEAU = 0.01  # of IoU below the best; thresholds within it are as good as the best
 

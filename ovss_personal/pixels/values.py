@@ -92,10 +92,10 @@ def the_object(
             path=str(path),
             hint=remedy,
         )
-    mask, void_too = meant
-    if void_too is None or ignored is None:
-        return mask, ignored if void_too is None else void_too
-    return mask, ignored | void_too
+    mask, void = meant
+    if ignored is not None:
+        mask, void = mask & ~ignored, ignored if void is None else ignored | void
+    return mask, void
 
 
 def void_among(found: Sequence[int]) -> int | None:

@@ -211,6 +211,8 @@ def test_a_jpeg_is_cut_at_127_with_a_warning(tmp_path: Path) -> None:
     np.testing.assert_array_equal(mask, MASK)
     with pytest.raises(MaskError, match="label 1 cannot be read"):
         load_mask(tmp_path / "a.jpg", size=SIZE, label=1)
+    with pytest.raises(MaskError, match="label 0 cannot be read"):
+        load_mask(tmp_path / "a.jpg", size=SIZE, ignore=0)
 
 
 def test_cmyk_is_no_mask(tmp_path: Path) -> None:
