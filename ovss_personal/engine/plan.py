@@ -142,6 +142,7 @@ class FitPlan:
             settings = replace(settings, threshold=default)
         without: list[float | None] = [None] * count
         odd = [False] * count
+        found: list[float] = []
         if left_out:
             others = [words.ready(other, settings) for other in left_out]
             alone = [words.scored(one.proposals, other) for one, other in zip(self._again, others, strict=True)]
@@ -156,7 +157,6 @@ class FitPlan:
             if self._report and count > 1:
                 found = [shot_iou(example, scored) for example, scored in zip(self._own, alone, strict=True)]
                 without, odd = [*found], outliers(found)
-                self._tell_strangers(found)
         for shot, is_odd in zip(self._shots, odd, strict=True):
             if is_odd:
                 warnings.warn(
@@ -166,6 +166,8 @@ class FitPlan:
                 )
         ready = words.ready(whole, settings)
         ious = [shot_iou(s.example, words.scored(s.proposals, ready)) for s in self._shots] if self._report else []
+        if found:
+            self._tell_strangers(ious, found)
         rows = tuple(
             ShotReport(shot.shot.name, shot.shot.sha256, iou, alone, is_odd)
             for shot, iou, alone, is_odd in zip(self._shots, ious, without, odd, strict=False)
@@ -182,14 +184,15 @@ class FitPlan:
             report=FitReport(rows, whole[1], album),
         )
 
-    def _tell_strangers(self, alone: Sequence[float]) -> None:
+    def _tell_strangers(self, ious: Sequence[float], alone: Sequence[float]) -> None:
         """Warns where the shots do not show one thing, by their looks or since none finds another.
 
         Args:
+            ious: of each shot the IoU of what all teach.
             alone: of each shot the leave-one-out IoU.
         """
         contrast = self._words.base.traits.contrast
-        groups = strangers([shot_embedding(s.proposals, s.shot.mask, contrast) for s in self._shots], alone)
+        groups = strangers([shot_embedding(s.proposals, s.shot.mask, contrast) for s in self._shots], ious, alone)
         if not groups:
             return
         if len(groups[0]) == 1:

@@ -21,7 +21,7 @@ THRESHOLDS = (0.05, 0.075, 0.1, 0.125, 0.15, *(0.05 * i for i in range(4, 15)))
 USUAL_SHARE = 0.6  # of an object's pixels in a view that was left out; chosen on things pasted on photographs
 LEAST_SHARE, MOST = 0.05, 0.95  # keep such a threshold above nothing and below all
 RELATED = 0.5  # of how alike photos of one thing are; of the demo's two it is above 0.7 within, below 0.2 between
-NOT_FOUND = 0.1  # of IoU, and less
+NOT_FOUND, FOUND = 0.1, 0.5  # of IoU: less, and more
 PLATEAU = 0.01  # of IoU below the best; thresholds within it are as good as the best
 
 
@@ -70,7 +70,7 @@ def threshold_by_views(views: Sequence[Example], alone: Sequence[ScoredProposals
 
 
 @torch.no_grad()
-def strangers(looks: Sequence[Tensor], alone: Sequence[float]) -> list[list[int]]:
+def strangers(looks: Sequence[Tensor], ious: Sequence[float], alone: Sequence[float]) -> list[list[int]]:
     """Groups of shots that show different things, as it seems, each of two or more; or all by themselves; or none.
 
     That a shot is found by what the others teach says nothing against it, where each thing has several shots: those
@@ -79,9 +79,10 @@ def strangers(looks: Sequence[Tensor], alone: Sequence[float]) -> list[list[int]
 
     Args:
         looks: of each shot the masked mean of its features (visual.py), (D,).
+        ious: of each shot the IoU of what all teach.
         alone: of each shot the leave-one-out IoU.
     """
-    if len(alone) > 1 and max(alone) < NOT_FOUND:
+    if len(alone) > 1 and max(alone) < NOT_FOUND and min(ious) > FOUND:
         return [[shot] for shot in range(len(alone))]
     if len(looks) < 4:
         return []

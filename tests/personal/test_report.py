@@ -106,10 +106,11 @@ def looks(*angles: float) -> list[torch.Tensor]:
     ],
 )
 def test_shots_of_different_things(angles: tuple[float, ...], groups: list[list[int]]) -> None:
-    assert strangers(looks(*angles), [0.8] * len(angles)) == groups
+    assert strangers(looks(*angles), [0.9] * len(angles), [0.8] * len(angles)) == groups
 
 
 def test_shots_none_of_which_finds_another() -> None:
-    assert strangers(looks(0, 90), [0.05, 0.0]) == [[0], [1]]
-    assert strangers(looks(0, 90), [0.05, 0.2]) == []
-    assert strangers(looks(0), [0.0]) == []
+    assert strangers(looks(0, 90), [0.9, 0.8], [0.05, 0.0]) == [[0], [1]]
+    assert strangers(looks(0, 90), [0.9, 0.3], [0.05, 0.0]) == []  # nor is it found by what itself teaches
+    assert strangers(looks(0, 90), [0.9, 0.8], [0.05, 0.2]) == []
+    assert strangers(looks(0), [0.9], [0.0]) == []
