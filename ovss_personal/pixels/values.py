@@ -92,10 +92,10 @@ def the_object(
             path=str(path),
             hint=remedy,
         )
-    mask, void = meant
+    mask, unsure = meant
     if ignored is not None:
-        mask, void = mask & ~ignored, ignored if void is None else ignored | void
-    return mask, void
+        mask, unsure = mask & ~ignored, ignored if unsure is None else ignored | unsure
+    return mask, unsure
 
 
 def void_among(found: Sequence[int]) -> int | None:
