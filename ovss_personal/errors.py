@@ -38,6 +38,7 @@ __all__ = [
     "UsageError",
     "VocabularyError",
     "WeightsError",
+    "counted",
 ]
 
 
@@ -123,3 +124,12 @@ class ResourceError(OvssError):
 
 class OvssWarning(UserWarning):
     """Something the user should know of that does not stop the work."""
+
+
+def counted(number: int, noun: str) -> str:
+    """A number and what is counted, whose plural ends in s.
+
+    >>> counted(1, "shot"), counted(5, "shot")
+    ('1 shot', '5 shots')
+    """
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -55,8 +55,8 @@ class Shot:
 
         Args:
             image: a Pillow picture, which is turned upright, or a uint8 array: grey, RGB or RGBA.
-            mask: a Pillow picture or an array of the image's size: bool, 0 and one other label (1, 255, ...), or shares
-                in 0..1, of which those over 0.5 count. 255 beside another label means "do not count".
+            mask: a Pillow picture or an array of the image's size: bool, 0 and one other label (1, 255, ...), greys,
+                or shares in 0..1, of which those over 0.5 count. What of it is the object: `pixels.masks`.
             name: how to call the shot in a message.
             sha256: of the image file's bytes; by default of the image's pixels, which an album's files are not
                 compared with.
@@ -64,13 +64,14 @@ class Shot:
 
         Raises:
             ImageError: the image is of another kind, or empty.
-            MaskError: the mask is of another kind or size than the image, empty, or holds several labels.
+            MaskError: the mask is of another kind or size than the image, empty, or does not say which of its labels
+                is the object.
         """
         pixels = rgb_of(image, path=name)
         size = (pixels.shape[0], pixels.shape[1])
         marked, void = mask_of(mask, size, name)
         if ignore is not None:
-            ignored = labels_of(ignore, size, name, "area to ignore") != 0
+            ignored = labels_of(ignore, size, name, "area to ignore").array != 0
             ignored = ignored if void is None else ignored | void
             void = ignored if ignored.any() else None
         values = (pixels, marked, name, sha256_of(pixels) if sha256 is None else sha256, void)

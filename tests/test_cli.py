@@ -218,6 +218,16 @@ def test_personalize_is_a_command_of_its_own() -> None:
     assert "saved to concepts/my_bird" in result.stdout
 
 
+def test_masks_may_be_inverted_have_holes_and_labels_of_a_colour(api: FakeApi) -> None:
+    command = ("personalize", "--concept", "Rex", "--images", "album.json", "--out", "here")
+    run(*command, "--label", "#ff8000", "--ignore", "0", "--invert", "--holes", "even-odd")
+    asked = api.calls["load_shots"]
+    assert (asked["label"], asked["ignore"], asked["invert"], asked["holes"]) == (0xFF8000, 0, True, "even-odd")
+    for label in ("red", "#ff80", "#gggggg", "1.5"):
+        told = run(*command, "--label", label, code=2).stderr
+        assert f"'{label}' is neither a whole number nor a colour such as #ff0000." in told
+
+
 def test_personalize_hands_every_option_on(api: FakeApi) -> None:
     run(
         *(
@@ -253,6 +263,8 @@ def test_personalize_hands_every_option_on(api: FakeApi) -> None:
         "label": 2,
         "category": "dog",
         "ignore": None,
+        "invert": False,
+        "holes": "filled",
         "mask_orientation": "raw",
     }
     asked = api.calls["personalize"]
@@ -466,6 +478,34 @@ def test_segment_prints_json_alone() -> None:
 # inspect
 
 
+def test_inspect_tells_what_does_not_count_and_what_was_doubtful() -> None:
+    photo("album/images/1.jpg", (60, 40))
+    Path("album/masks").mkdir()
+    marked = np.zeros((40, 60), np.uint8)
+    marked[10:30, 20:50] = 128
+    marked[12:28, 22:48] = 255
+    Image.fromarray(marked).save("album/masks/1.png")
+    result = run("inspect", "album")
+    doubt = "128 lies between black and white and does not count; white is the object"
+    doubt = f"album/masks/1.png: of the mask's values {doubt}."
+    assert result.stderr == f"warning: {doubt}\n"
+    assert result.stdout.splitlines()[0] == "images/1.jpg with 1.png: 60x40, object 17.3%, 7.7% not counted"
+    facts = json.loads(run("inspect", "album", "--overwrite", "--json").stdout)
+    [row] = facts["shots"]
+    assert row["notes"] == [doubt]
+    assert row["ignored"] == pytest.approx(184 / 2400)
+
+
+def test_inspect_fails_where_nothing_is_usable_and_says_what_to_do() -> None:
+    photo("album/images/1.jpg", (60, 40))
+    Path("album/masks").mkdir()
+    Image.fromarray(np.zeros((40, 60), np.uint8)).save("album/masks/1.png")
+    result = run("inspect", "album", code=3)
+    told = "images/1.jpg: album/masks/1.png: the mask is empty: no pixel is marked. Mark the object."
+    assert result.stdout.splitlines() == [f"not usable: {told}", "0 shots, 1 not usable; drawn in sheet.png"]
+    assert Path("sheet.png").exists()
+
+
 def test_inspect_draws_and_lists_what_is_usable_and_what_is_not() -> None:
     for name in ("1.jpg", "2.jpg", "3.jpg"):
         photo(f"album/images/{name}", (60, 40))
@@ -479,7 +519,7 @@ def test_inspect_draws_and_lists_what_is_usable_and_what_is_not() -> None:
     lines = result.stdout.splitlines()
     assert lines[0] == "images/1.jpg with 1.png: 60x40, object 25.0%"
     assert [line.partition(": ")[0] for line in lines[1:4]] == ["not usable"] * 3
-    assert lines[4] == "1 shots, 3 not usable; drawn in sheet.png"
+    assert lines[4] == "1 shot, 3 not usable; drawn in sheet.png"
     sheet = pixels("sheet.png")
     assert (sheet == (200, 0, 0)).all(-1).any() and sheet.shape[1] > 4 * 240
 

@@ -20,7 +20,7 @@ from ovss_personal.cli.shell import (
     progress_bar,
     verb,
 )
-from ovss_personal.errors import ImageError, OutputError, UsageError
+from ovss_personal.errors import ImageError, OutputError, UsageError, counted
 
 if TYPE_CHECKING:
     from ovss_personal.structures import RGBImage
@@ -72,7 +72,8 @@ def build(
         facts = {"name": segmenter.name, "fingerprint": segmenter.fingerprint}
         print_json({"base": facts, "photos": len(read), "embeddings": len(rows), "out": str(out)})
     else:
-        print(f"{len(rows)} embeddings of what {segmenter.name} sees in {len(read)} photos, saved to {out}")
+        seen_in = counted(len(read), "photo")
+        print(f"{counted(len(rows), 'embedding')} of what {segmenter.name} sees in {seen_in}, saved to {out}")
 
 
 def _readable(files: list[Path], read: list[Path]) -> Iterator[RGBImage]:

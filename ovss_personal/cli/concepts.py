@@ -9,7 +9,7 @@ import typer
 
 from ovss_personal.cli.personalize import print_shots, summary
 from ovss_personal.cli.shell import DebugFlag, JsonFlag, new_app, print_json, verb
-from ovss_personal.errors import ConceptError
+from ovss_personal.errors import ConceptError, counted
 
 
 def register(app: typer.Typer) -> None:
@@ -42,7 +42,7 @@ def list_concepts(
             print(f"{row['folder']}: cannot be loaded: {row['error']['message']}")
         else:
             what = f"{row['concept']} ({row['class_name']})"
-            print(f"{row['folder']}: {what}, {len(row['shots'])} shots, base {row['base']['name']}")
+            print(f"{row['folder']}: {what}, {counted(len(row['shots']), 'shot')}, base {row['base']['name']}")
     if not rows:
         print(f"{folder}: no concepts")
 

@@ -19,7 +19,7 @@ from ovss_personal.cli.shell import (
     progress_bar,
     verb,
 )
-from ovss_personal.errors import UsageError
+from ovss_personal.errors import UsageError, counted
 
 if TYPE_CHECKING:
     from ovss_personal.benchmarks.manifest import Manifest
@@ -93,7 +93,7 @@ def evaluate(
         return _evaluate_instances(experiment, out, None if no_cache else int(cache_limit * 1e9), as_json)
     benchmark = read_manifest(experiment.manifest)
     _check_shots(experiment, benchmark)
-    at_once(f"evaluating {len(benchmark.concepts)} concepts of {benchmark.name} …")
+    at_once(f"evaluating {counted(len(benchmark.concepts), 'concept')} of {benchmark.name} …")
     from ovss_personal.bases import load_base
     from ovss_personal.evaluation import cells, engines, report, runner  # these import torch, which takes a second
     from ovss_personal.evaluation.examiner import Examiner, Job
@@ -113,7 +113,7 @@ def evaluate(
         examiner = Examiner(segmenter, benchmark, job.methods, job.shots, job.seeds, job.opened_cache())
 
         def announce(images: int, size: int) -> None:
-            note(f"{images} images; what the base sees in them takes about {size / 1e6:,.1f} MB in {folder}")
+            note(f"{counted(images, 'image')}; what the base sees in them takes about {size / 1e6:,.1f} MB in {folder}")
 
         with engines.engine(engine, examiner, job, workers) as chosen, progress_bar() as progress:
             results = runner.evaluate(examiner, out, chosen, progress, announce)
@@ -144,7 +144,7 @@ def _evaluate_instances(experiment: Experiment, out: Path | None, cache_bytes: i
     from ovss_personal.benchmarks.instances import read_instances
 
     benchmark = read_instances(experiment.manifest)
-    at_once(f"measuring {len(benchmark.photos)} photos of {benchmark.name} …")
+    at_once(f"measuring {counted(len(benchmark.photos), 'photo')} of {benchmark.name} …")
     from ovss_personal.bases import load_base
     from ovss_personal.evaluation import engines, instances  # these import torch, which takes a second
     from ovss_personal.store.cache import ProposalCache

@@ -9,15 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from ovss_personal.cli.mask_options import Category, Holes, Ignore, Invert, Label, MaskOrientation
 from ovss_personal.cli.shell import (
     DEFAULT_BASE,
     BaseOptions,
-    Category,
     DebugFlag,
-    Ignore,
     JsonFlag,
-    Label,
-    MaskOrientation,
     NoCache,
     Overwrite,
     at_once,
@@ -27,7 +24,7 @@ from ovss_personal.cli.shell import (
     verb,
 )
 from ovss_personal.config import Competitors
-from ovss_personal.errors import InputError, OutputError, UsageError
+from ovss_personal.errors import InputError, OutputError, UsageError, counted
 
 if TYPE_CHECKING:
     from ovss_personal.store.concept import Concept
@@ -58,6 +55,8 @@ def personalize(
     label: Label = None,
     category: Category = None,
     ignore: Ignore = None,
+    invert: Invert = False,
+    holes: Holes = "filled",
     mask_orientation: MaskOrientation = "upright",
     preset: Annotated[
         Literal["paper"] | None, typer.Option(help="Start from the paper's own settings, not the base's.")
@@ -103,6 +102,8 @@ def personalize(
         label=label,
         category=category,
         ignore=ignore,
+        invert=invert,
+        holes=holes,
         mask_orientation=mask_orientation,
     )
     segmenter = base.load()
@@ -144,11 +145,11 @@ def personalize(
 
 def _tell(learned: Concept, source: Path, album: Path | None) -> None:
     """What was learned, from what, and how well each shot is found again."""
-    print(f"{learned.name} ({learned.class_name}), {len(learned.report.shots)} shots from {source}\n")
+    print(f"{learned.name} ({learned.class_name}), {counted(len(learned.report.shots), 'shot')} from {source}\n")
     print_shots(learned)
     if learned.report.album:
         photos, used = learned.report.album.photos, learned.report.album.used
-        seen_in = f"{used} of the {photos} photos of {album}"
+        seen_in = f"{used} of the {counted(photos, 'photo')} of {album}"
         print(f"\n{learned.name} was taken to be in {seen_in}, and learned from there as well")
 
 

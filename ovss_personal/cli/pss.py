@@ -18,7 +18,7 @@ from ovss_personal.cli.shell import (
     progress_bar,
     verb,
 )
-from ovss_personal.errors import OutputError, UsageError
+from ovss_personal.errors import OutputError, UsageError, counted
 
 
 def register(app: typer.Typer) -> None:
@@ -90,9 +90,8 @@ def group(
     if as_json:
         print_json({"list": str(path), "photos": len(grouped), "groups": sizes})
     else:
-        print(
-            f"{len(grouped)} photos in {len(sizes)} groups of {min(sizes.values())} to {max(sizes.values())} -> {path}"
-        )
+        told = f"{counted(len(grouped), 'photo')} in {counted(len(sizes), 'group')}"
+        print(f"{told} of {min(sizes.values())} to {max(sizes.values())} -> {path}")
 
 
 def segment(
@@ -135,7 +134,7 @@ def segment(
     if as_json:
         print_json({"out": str(out), "photos": done})
     else:
-        print(f"{len(done)} photos -> {out}")
+        print(f"{counted(len(done), 'photo')} -> {out}")
 
 
 def synth(

@@ -24,7 +24,7 @@ from ovss_personal.cli.shell import (
     progress_bar,
     verb,
 )
-from ovss_personal.errors import ImageError, OutputError, UsageError
+from ovss_personal.errors import ImageError, OutputError, UsageError, counted
 
 if TYPE_CHECKING:
     from ovss_personal.bases.base import Base as BaseSegmenter
@@ -77,7 +77,7 @@ def segment(
 
     sources = find_images(photos)
     _check_free(out, overwrite)
-    at_once(f"segmenting {len(sources)} {'photo' if len(sources) == 1 else 'photos'} …")
+    at_once(f"segmenting {counted(len(sources), 'photo')} …")
     from ovss_personal.engine.find import Finder  # imports torch, which takes a second
 
     concepts = _load_concepts(concept or [], name or [])
@@ -100,7 +100,7 @@ def segment(
     if as_json:
         print_json(result)
     else:
-        print(f"{len(work.done)} of {len(sources)} photos done, the facts in {result_file}")
+        print(f"{len(work.done)} of {counted(len(sources), 'photo')} done, the facts in {result_file}")
     if work.failed:
         raise typer.Exit(ImageError.exit_code)
 

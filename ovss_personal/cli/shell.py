@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
@@ -30,12 +30,6 @@ if TYPE_CHECKING:
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 DebugFlag = Annotated[bool, typer.Option("--debug", help="On failure, print the whole traceback.")]
-Label = Annotated[int | None, typer.Option(help="The object's value in masks of several labels.")]
-Category = Annotated[str | None, typer.Option(help="The object's category in a COCO or LabelMe JSON.")]
-Ignore = Annotated[int | None, typer.Option(help="The mask value that is neither object nor background.")]
-MaskOrientation = Annotated[
-    Literal["upright", "raw"], typer.Option(help="raw: masks fit the photos as stored, before EXIF rotation.")
-]
 NoCache = Annotated[bool, typer.Option("--no-cache", help="Neither read nor keep what the base saw.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an output that exists.")]
 

@@ -17,8 +17,9 @@ from ovss_personal.io.vocabulary import check_word, named_words
 from ovss_personal.painting.scores import ScoredProposals
 from ovss_personal.personal.fit import FitTask, Fitted, FitWords
 from ovss_personal.personal.head import ReadyConcept, score
-from ovss_personal.personal.report import outliers, shot_iou, threshold_by_views, tuned_threshold
+from ovss_personal.personal.report import outliers, shot_iou, strangers, threshold_by_views, tuned_threshold
 from ovss_personal.personal.things import is_one_thing
+from ovss_personal.personal.visual import shot_embedding
 from ovss_personal.store.concept import AlbumReport, Concept, FitReport, ShotReport
 from ovss_personal.structures import Progress, Proposals
 
@@ -128,7 +129,7 @@ class FitPlan:
                 self.tasks.append(FitTask(kept, of_fit, config))
 
     def concept(self, fitted: Sequence[Fitted]) -> Concept:
-        """What is learned. Warns of a shot that the others do not find.
+        """What is learned. Warns of a shot that the others do not find, and of shots of different things.
 
         Args:
             fitted: of each of `tasks`.
@@ -141,6 +142,7 @@ class FitPlan:
             settings = replace(settings, threshold=default)
         without: list[float | None] = [None] * count
         odd = [False] * count
+        found: list[float] = []
         if left_out:
             others = [words.ready(other, settings) for other in left_out]
             alone = [words.scored(one.proposals, other) for one, other in zip(self._again, others, strict=True)]
@@ -164,6 +166,8 @@ class FitPlan:
                 )
         ready = words.ready(whole, settings)
         ious = [shot_iou(s.example, words.scored(s.proposals, ready)) for s in self._shots] if self._report else []
+        if found:
+            self._tell_strangers(ious, found)
         rows = tuple(
             ShotReport(shot.shot.name, shot.shot.sha256, iou, alone, is_odd)
             for shot, iou, alone, is_odd in zip(self._shots, ious, without, odd, strict=False)
@@ -179,3 +183,21 @@ class FitPlan:
             config=settings,
             report=FitReport(rows, whole[1], album),
         )
+
+    def _tell_strangers(self, ious: Sequence[float], alone: Sequence[float]) -> None:
+        """Warns where the shots do not show one thing, by their looks or since none finds another.
+
+        Args:
+            ious: of each shot the IoU of what all teach.
+            alone: of each shot the leave-one-out IoU.
+        """
+        contrast = self._words.base.traits.contrast
+        groups = strangers([shot_embedding(s.proposals, s.shot.mask, contrast) for s in self._shots], ious, alone)
+        if not groups:
+            return
+        if len(groups[0]) == 1:
+            told = "no shot is found by what the others teach: do they show one thing, and do the masks mark it?"
+        else:
+            listed = "; ".join(", ".join(self._shots[place].shot.name for place in group) for group in groups)
+            told = f"the shots look like {len(groups)} different things ({listed}); learn each by itself."
+        warnings.warn(told, OvssWarning, stacklevel=4)

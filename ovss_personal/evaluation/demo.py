@@ -16,7 +16,7 @@ from ovss_personal.bases import load_base
 from ovss_personal.engine.find import Finder
 from ovss_personal.engine.learn import personalize
 from ovss_personal.engine.see import see
-from ovss_personal.errors import UsageError
+from ovss_personal.errors import UsageError, counted
 from ovss_personal.evaluation.metrics import PersonalCounts
 from ovss_personal.io.demo import demo_album, demo_albums
 from ovss_personal.io.shots import load_shots
@@ -70,12 +70,12 @@ def run_demo(
         folder = demo_album(name).parent
         told = json.loads((folder.parent / "albums.json").read_text("utf-8"))[name]
         segmenter = load_base(base, **{"tiles": told["tiles"] or None, **(options or {})})
-        note(f"{name}: learning '{told['concept']}' from {told['shots']} photos")
+        note(f"{name}: learning '{told['concept']}' from {counted(told['shots'], 'photo')}")
         shots = load_shots(folder / "shots", count=told["shots"])
         concept = personalize(segmenter, shots, concept=told["concept"], class_name=told["class_name"], cache=cache)
         concept.save_pretrained(out / name / "concept", overwrite=True)
         photos = sorted((folder / "test" / "images").glob("*.jpg"))
-        note(f"{name}: segmenting {len(photos)} photos it has not seen")
+        note(f"{name}: segmenting {counted(len(photos), 'photo')} it has not seen")
         before, after = Finder(segmenter, told["words"]), Finder(segmenter, told["words"], [concept])
         counts = PersonalCounts(), PersonalCounts()
         for photo in photos:

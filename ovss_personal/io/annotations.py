@@ -1,8 +1,8 @@
 """Masks drawn as shapes: what COCO and LabelMe JSON have in common.
 
-Coordinates are continuous, as in COCO: pixel (x, y) covers the square from (x, y) to (x + 1, y + 1). The
-rings of one annotation fill by the even-odd rule, so that a ring inside another is a hole. Points outside the
-picture are moved onto its border.
+Coordinates are continuous, as in COCO: pixel (x, y) covers the square from (x, y) to (x + 1, y + 1). All that the
+rings of one annotation surround is filled, as pycocotools does it; by the even-odd rule, where that is asked for, a
+ring inside another is a hole. Points outside the picture are moved onto its border.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import json
 import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -19,7 +19,18 @@ from ovss_personal.errors import MaskError
 from ovss_personal.io.files import require_file
 from ovss_personal.structures import BoolMask
 
-__all__ = ["decompress_counts", "fill_rings", "fill_runs", "finite_numbers", "read_json", "the_one_name"]
+__all__ = [
+    "Holes",
+    "decompress_counts",
+    "fill_rings",
+    "fill_runs",
+    "finite_numbers",
+    "read_json",
+    "the_one_name",
+    "united",
+]
+
+Holes = Literal["filled", "even-odd"]
 
 
 def read_json(path: str | Path) -> dict[str, Any]:
@@ -48,8 +59,13 @@ def finite_numbers(values: object) -> list[float] | None:
     return numbers if len(numbers) == len(values) and all(map(math.isfinite, numbers)) else None
 
 
-def fill_rings(rings: Iterable[Sequence[float]], size: tuple[int, int]) -> BoolMask:
-    """(H, W) bool, true inside closed rings of [x, y, x, y, ...] by the even-odd rule."""
+def fill_rings(rings: Iterable[Sequence[float]], size: tuple[int, int], holes: Holes = "filled") -> BoolMask:
+    """(H, W) bool, true inside closed rings of [x, y, x, y, ...].
+
+    Args:
+        size: (H, W).
+        holes: "filled" for inside any of them, "even-odd" for inside an odd number of them.
+    """
     from pycocotools import mask as coco_mask
 
     height, width = size
@@ -57,8 +73,16 @@ def fill_rings(rings: Iterable[Sequence[float]], size: tuple[int, int]) -> BoolM
     for ring in rings:
         points = np.asarray(ring, dtype=float).reshape(-1, 2).clip(0, (width, height))
         [rle] = coco_mask.frPyObjects([points.ravel().tolist()], height, width)
-        inside ^= fill_runs(decompress_counts(rle["counts"].decode()) or [], size)
+        united(inside, fill_runs(decompress_counts(rle["counts"].decode()) or [], size), holes)
     return inside
+
+
+def united(mask: BoolMask, other: BoolMask, holes: Holes) -> None:
+    """Adds a shape to a mask, in place; where they overlap, "even-odd" cuts it out."""
+    if holes == "filled":
+        mask |= other
+    else:
+        mask ^= other
 
 
 def fill_runs(counts: list[int], size: tuple[int, int]) -> BoolMask:

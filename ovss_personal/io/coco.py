@@ -1,26 +1,21 @@
-"""Masks from a COCO JSON, one file for all photos: polygons and run lengths, plain or compressed."""
+"""Masks from a COCO JSON, one file for all photos. What is drawn in an annotation: `coco_shapes`."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import unquote
 
 import numpy as np
 
 from ovss_personal.errors import MaskError
-from ovss_personal.io.annotations import (
-    decompress_counts,
-    fill_rings,
-    fill_runs,
-    finite_numbers,
-    read_json,
-    the_one_name,
-)
+from ovss_personal.io.annotations import Holes, read_json, the_one_name
+from ovss_personal.io.coco_shapes import NothingDrawn, draw_segmentation, warn_of
 from ovss_personal.io.mask_checks import MaskOrientation, MaskResult, check_mask
 from ovss_personal.pixels.images import check_pixels
-from ovss_personal.structures import BoolMask
 
 __all__ = ["CocoPhoto", "coco_mask_of", "coco_records", "coco_size", "draw_segmentation", "load_coco"]
 
@@ -57,26 +52,26 @@ def load_coco(path: str | Path, category: str | None = None) -> list[CocoPhoto]:
     path = Path(path)
     content = read_json(path)
     images = coco_records(content, "images", path)
-    names = {record.get("id"): str(record.get("name")) for record in coco_records(content, "categories", path)}
-    ids = {image.get("id") for image in images}
+    names = {_key(record, "id"): str(record.get("name")) for record in coco_records(content, "categories", path)}
+    ids = {_key(image, "id") for image in images}
     if len(ids) < len(images):
         raise MaskError("two images have the same id.", path=path, hint="Export it again.")
     annotations = coco_records(content, "annotations", path)
     for record in annotations:
         for kind, known in (("image", ids), ("category", set(names))):
-            if (value := record.get(f"{kind}_id")) not in known:
+            if _key(record, f"{kind}_id") not in known:
                 raise MaskError(
-                    f"annotation {record.get('id')} is of {kind} {value}, which is not in the file.",
+                    f"annotation {record.get('id')} is of {kind} {record.get(f'{kind}_id')}, which is not in the file.",
                     path=path,
                     hint="Export it again.",
                 )
-    wanted = the_one_name({names[record["category_id"]] for record in annotations}, category, path)
-    of_image: dict[Any, list[Mapping[str, Any]]] = {image_id: [] for image_id in ids}
+    wanted = the_one_name({names[_key(record, "category_id")] for record in annotations}, category, path)
+    of_image: dict[str, list[Mapping[str, Any]]] = {image_id: [] for image_id in ids}
     for record in annotations:
-        if names[record["category_id"]] == wanted:
-            of_image[record["image_id"]].append(record)
+        if names[_key(record, "category_id")] == wanted:
+            of_image[_key(record, "image_id")].append(record)
     return [
-        CocoPhoto(path, _file_name(image, path), coco_size(image, path), tuple(of_image[image.get("id")]))
+        CocoPhoto(path, _file_name(image, path), coco_size(image, path), tuple(of_image[_key(image, "id")]))
         for image in images
     ]
 
@@ -86,25 +81,55 @@ def coco_mask_of(
     *,
     size: tuple[int, int],
     exif: int = 1,
+    invert: bool = False,
+    holes: Holes = "filled",
     orientation: MaskOrientation = "upright",
 ) -> MaskResult:
-    """The union of a photo's annotations.
+    """The union of a photo's annotations. A crowd beside others is not the object, but void.
+
+    An annotation in which nothing is drawn is passed over with an OvssWarning, if there is another.
 
     Args:
         photo: what `load_coco` found.
-        size, exif, orientation: as in `load_mask`.
+        size, exif, invert, orientation: as in `load_mask`.
+        holes: whether a ring inside another of the same annotation is filled, as pycocotools does it, or, by
+            "even-odd", a hole.
 
     Raises:
         MaskError: an unusable segmentation, or a mask that `check_mask` refuses.
     """
     stored = (size[1], size[0]) if exif >= 5 else size
     drawn_on = photo.size or (stored if orientation == "raw" else size)
-    mask = np.zeros(drawn_on, dtype=bool)
+    mask, crowds = np.zeros(drawn_on, dtype=bool), np.zeros(drawn_on, dtype=bool)
+    only_crowds = all(map(_is_crowd, photo.annotations))
+    drawn, nothing = 0, list[NothingDrawn]()
     for record in photo.annotations:
         what = f"annotation {record.get('id')} ({photo.file_name})"
-        mask |= draw_segmentation(record.get("segmentation"), drawn_on, photo.path, what)
-    what = f"mask of {photo.file_name}"
-    return check_mask(mask, path=photo.path, size=size, exif=exif, orientation=orientation, what=what)
+        try:
+            shape = draw_segmentation(record.get("segmentation"), drawn_on, photo.path, what, holes)
+        except NothingDrawn as error:
+            nothing.append(error)
+            continue
+        if _is_crowd(record) and not only_crowds:
+            warn_of(photo.path, f"{what} is a crowd beside other objects (iscrowd); it does not count")
+            crowds |= shape
+        else:
+            mask |= shape
+            drawn += 1
+    if nothing and not drawn:
+        raise nothing[0]
+    for one in nothing:
+        warn_of(photo.path, f"{one.message.rstrip('.')}; it was passed over")
+    return check_mask(
+        mask,
+        path=photo.path,
+        size=size,
+        exif=exif,
+        orientation=orientation,
+        ignore=crowds & ~mask,
+        invert=invert,
+        what=f"mask of {photo.file_name}",
+    )
 
 
 def coco_records(content: dict[str, Any], key: str, path: Path) -> list[dict[str, Any]]:
@@ -114,16 +139,48 @@ def coco_records(content: dict[str, Any], key: str, path: Path) -> list[dict[str
         raise MaskError(f"expected COCO's list of objects under '{key}'.", path=path)
     for record in records:
         for field in ("id", "image_id", "category_id"):
-            if not isinstance(record.get(field, 0), (int, str)):
+            if not isinstance(record.get(field, 0), (int, float, str)):
                 raise MaskError(f"expected a number for '{field}' under '{key}'.", path=path)
     return records
 
 
+def _key(record: Mapping[str, Any], field: str) -> str:
+    """An id as text, since VIA writes "0" for 0 and a table of numbers 0.0."""
+    value = record.get(field)
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def _is_crowd(record: Mapping[str, Any]) -> bool:
+    return record.get("iscrowd") in (1, "1", True)
+
+
 def _file_name(image: dict[str, Any], path: Path) -> str:
+    """The photo's name as the JSON has it; or, where no such file is there, as the URL that it may be has it."""
     name = image.get("file_name")
     if not isinstance(name, str) or not name.strip("./\\") or "\0" in name:
         raise MaskError(f"image {image.get('id')} has no 'file_name'.", path=path)
-    return name.replace("\\", "/")
+    name = name.replace("\\", "/")
+    unquoted = unquote(name)
+    asked_for = unquote(re.sub(r"[?#].*", "", name))  # of an address, without what follows the path
+    for other in (name, unquoted, asked_for, unquoted.rpartition("=")[2]):
+        last = PurePosixPath(other).name
+        if "\0" not in other and last and any(_is_file(place / last) for place in _places(path, other)):
+            return other
+    return name
+
+
+def _places(path: Path, name: str) -> list[Path]:
+    """The folders beside a JSON in which a photo may be."""
+    parent = PurePosixPath(name).parent
+    parts = ["."] if parent.is_absolute() or ".." in parent.parts else [str(parent), "."]
+    return [place / part for place in (path.parent, path.parent / "images") for part in parts]
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name too long, or of no encoding
+        return False
 
 
 def coco_size(image: dict[str, Any], path: Path) -> tuple[int, int] | None:
@@ -135,61 +192,3 @@ def coco_size(image: dict[str, Any], path: Path) -> tuple[int, int] | None:
         raise MaskError(f"image {image.get('id')} has a 'height' and 'width' that are no size.", path=path)
     check_pixels(width, height, path, MaskError)
     return height, width
-
-
-def draw_segmentation(segmentation: object, size: tuple[int, int], path: Path, what: str) -> BoolMask:
-    """(H, W) bool of one annotation.
-
-    Args:
-        segmentation: polygons or run lengths, as the JSON has them.
-        size: (H, W) of the photo that they are drawn on.
-        path, what: the JSON, and how to call the annotation, in messages.
-
-    Raises:
-        MaskError: it is neither.
-    """
-    if isinstance(segmentation, dict):
-        return _run_lengths(segmentation, size, path, what)
-    if not isinstance(segmentation, list) or not segmentation or not isinstance(segmentation[0], list):
-        raise MaskError(
-            f"{what}: expected polygons [[x, y, ...], ...] or run lengths {{size, counts}}.",
-            path=path,
-            hint="Export it as COCO 1.0; CVAT's own lists of run lengths are not COCO.",
-        )
-    rings = [finite_numbers(ring) for ring in segmentation]
-    sound = [ring for ring in rings if ring is not None and len(ring) >= 6 and len(ring) % 2 == 0]
-    if len(sound) != len(rings):
-        raise MaskError(
-            f"{what}: a polygon needs three points or more, each x and y, all finite numbers.",
-            path=path,
-            hint="Draw it again.",
-        )
-    return fill_rings(sound, size)
-
-
-def _run_lengths(rle: dict[str, Any], size: tuple[int, int], path: Path, what: str) -> BoolMask:
-    """(H, W) bool of {"size": [H, W], "counts": a list or a compressed string}."""
-    height, width = size
-    if rle.get("size") != [height, width]:
-        raise MaskError(
-            f"{what}: the size of the run lengths is {rle.get('size')}, but [height, width] of the image is "
-            f"[{height}, {width}].",
-            path=path,
-            hint="COCO has the height first and runs down the columns; export it again.",
-        )
-    counts = rle.get("counts")
-    if isinstance(counts, str):
-        counts = decompress_counts(counts)
-    if not isinstance(counts, list) or not all(type(count) is int and count >= 0 for count in counts):
-        raise MaskError(
-            f"{what}: the counts are neither a list of run lengths nor COCO's compressed string.",
-            path=path,
-            hint="Export it again.",
-        )
-    if sum(counts) != height * width:
-        raise MaskError(
-            f"{what}: the run lengths add up to {sum(counts)} pixels, but the image has {height * width}.",
-            path=path,
-            hint="Export it again.",
-        )
-    return fill_runs(counts, size)

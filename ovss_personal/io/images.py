@@ -15,9 +15,11 @@ import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
 from ovss_personal.errors import ImageError, InputError, OvssError, OvssWarning, ResourceError
-from ovss_personal.io.files import list_files, require_file
+from ovss_personal.io.files import require_file
+from ovss_personal.io.folders import IMAGE_SUFFIXES, left_out, no_photo, photo_files, tell_left_out
 from ovss_personal.pixels.images import (
     MAX_PIXELS,
+    brightened,
     check_pixels,
     check_size,
     orientation_of,
@@ -35,11 +37,6 @@ __all__ = [
     "find_images",
     "load_image",
 ]
-
-_HEIC_SUFFIXES = {".heic", ".heif"}
-IMAGE_SUFFIXES = _HEIC_SUFFIXES | {
-    *(".avif", ".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
-}
 
 # Named, so that no file can reach the plugins that start other programs (EPS) or accept any bytes (TGA).
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF", "HEIF")
@@ -97,7 +94,10 @@ def decode(
     with _opened(path, error, stream) as image:
         check_pixels(image.width, image.height, path, error, max_pixels)
         animated = image.format != "MPO" and getattr(image, "n_frames", 1) > 1  # MPO: a phone's extra views
+        deep = image.mode == "RGB" and ";16" in str(getattr(image, "tile", ""))  # known only before it is read
         image.load()
+    if deep and error is ImageError:
+        image = brightened(image, path)
     if animated:
         warnings.warn(f"{path}: only the first frame of the animation is used.", OvssWarning, stacklevel=2)
     return image
@@ -112,7 +112,8 @@ def exif_orientation(path: str | Path) -> int:
 def find_images(paths: Sequence[str | Path]) -> list[Path]:
     """The photos that files, folders (not their subfolders) and glob patterns name; sorted, each once.
 
-    A file named outright is taken whatever its suffix; hidden files are never found by folder or pattern.
+    A file named outright is taken whatever its suffix; hidden files are never found by folder or pattern. Of pictures
+    in a folder that cannot be read there is an OvssWarning that names them.
 
     Raises:
         InputError: one of `paths` names no photo.
@@ -120,6 +121,8 @@ def find_images(paths: Sequence[str | Path]) -> list[Path]:
     found: dict[str, Path] = {}
     for path in paths:
         matches = _matches(Path(path))
+        if not matches and Path(path).is_dir():
+            raise no_photo(Path(path))
         if not matches:
             raise InputError("no photo found here.", path=path, hint="Name a photo, a folder or a pattern.")
         for match in matches:
@@ -129,7 +132,10 @@ def find_images(paths: Sequence[str | Path]) -> list[Path]:
 
 def _matches(path: Path) -> list[Path]:
     if path.is_dir():
-        return [file for file in list_files(path) if file.suffix.lower() in IMAGE_SUFFIXES]
+        photos = photo_files(path)
+        if photos:
+            tell_left_out(path, left_out(path, photos))
+        return photos
     if path.exists() or not glob.has_magic(str(path)):
         return [require_file(path)]
     matches = [Path(match) for match in sorted(glob.glob(str(path), recursive=True))]

@@ -12,12 +12,23 @@ from typing import Any
 import numpy as np
 
 from ovss_personal.errors import MaskError, OvssWarning
-from ovss_personal.io.annotations import fill_rings, finite_numbers, read_json, the_one_name
+from ovss_personal.io.annotations import Holes, fill_rings, finite_numbers, read_json, the_one_name, united
+from ovss_personal.io.coco_shapes import NothingDrawn, warn_of
 from ovss_personal.io.images import decode
 from ovss_personal.io.mask_checks import MaskOrientation, MaskResult, check_mask
 from ovss_personal.structures import BoolMask
 
 __all__ = ["labelme_labels", "load_labelme"]
+
+_MANY = 10**9
+_POINTS = {  # of each type: at least, at most, and in words
+    "polygon": (3, _MANY, "three or more"),
+    "rectangle": (2, 5, "two or four"),  # X-AnyLabeling writes all corners; a fifth closes the ring
+    "circle": (2, 2, "two"),
+    "mask": (2, 2, "two"),
+    "rotation": (3, 5, "three or four"),
+    "oriented_rectangle": (3, 5, "three or four"),
+}
 
 
 def load_labelme(
@@ -26,17 +37,22 @@ def load_labelme(
     size: tuple[int, int],
     exif: int = 1,
     category: str | None = None,
+    invert: bool = False,
+    holes: Holes = "filled",
     orientation: MaskOrientation = "upright",
 ) -> MaskResult:
-    """The union of the shapes with one label, which may be polygons, rectangles, circles and masks.
+    """The union of the shapes with one label: polygons, rectangles, also turned ones, circles and masks.
+
+    A shape that surrounds nothing, as a point or a line, is passed over with an OvssWarning, if there is another.
 
     The photo is never read from the file's `imageData`. Where the file's `imageWidth` and `imageHeight` are
     not the photo's, the photo is believed, with an OvssWarning.
 
     Args:
         path: the JSON file.
-        size, exif, orientation: as in `load_mask`.
+        size, exif, invert, orientation: as in `load_mask`.
         category: the label of the object, where the file has several.
+        holes: whether a shape inside another is filled or, by "even-odd", a hole.
 
     Raises:
         MaskError: broken JSON, an unusable shape, no such label, or a mask that `check_mask` refuses.
@@ -57,10 +73,19 @@ def load_labelme(
         )
     wanted = the_one_name(set(map(_label, shapes)), category, path)
     mask = np.zeros(drawn_on, dtype=bool)
+    drawn, nothing = 0, list[NothingDrawn]()
     for number, shape in enumerate(shapes, start=1):
         if _label(shape) == wanted:
-            mask |= _draw(shape, drawn_on, path, f"shape {number} ({wanted})")
-    return check_mask(mask, path=path, size=size, exif=exif, orientation=orientation)
+            try:
+                united(mask, _draw(shape, drawn_on, path, f"shape {number} ({wanted})"), holes)
+                drawn += 1
+            except NothingDrawn as error:
+                nothing.append(error)
+    if nothing and not drawn:
+        raise nothing[0]
+    for one in nothing:
+        warn_of(path, f"{one.message.rstrip('.')}; it was passed over")
+    return check_mask(mask, path=path, size=size, exif=exif, orientation=orientation, invert=invert)
 
 
 def labelme_labels(path: str | Path) -> set[str]:
@@ -82,32 +107,33 @@ def _label(shape: dict[str, Any]) -> str:
 def _draw(shape: dict[str, Any], size: tuple[int, int], path: str | Path, what: str) -> BoolMask:
     """(H, W) bool of one shape."""
     kind = shape.get("shape_type", "polygon")
-    fewest = {"polygon": 3, "rectangle": 2, "circle": 2, "mask": 2}
-    if not isinstance(kind, str) or kind not in fewest:
-        raise MaskError(
-            f"{what} is of type {kind!r}; usable are {', '.join(fewest)}.", path=path, hint="Draw a polygon."
+    if not isinstance(kind, str) or kind not in _POINTS:
+        raise NothingDrawn(
+            f"{what} is of type {kind!r}; usable are {', '.join(_POINTS)}.", path=path, hint="Draw a polygon."
         )
     points = shape.get("points")
     pairs = [finite_numbers(point) for point in points] if isinstance(points, list) else []
     corners = [(pair[0], pair[1]) for pair in pairs if pair is not None and len(pair) == 2]
-    if len(corners) != len(pairs) or len(pairs) < fewest[kind] or (kind != "polygon" and len(pairs) != 2):
-        number = "three or more" if kind == "polygon" else "two"
-        raise MaskError(
+    least, most, number = _POINTS[kind]
+    if len(corners) != len(pairs) or not least <= len(pairs) <= most or (kind == "rectangle" and len(pairs) == 3):
+        raise NothingDrawn(
             f"{what}, a {kind}, needs {number} points [x, y] of finite numbers.",
             path=path,
             hint="Draw it again.",
         )
-    if kind == "polygon":
-        return fill_rings([[value for corner in corners for value in corner]], size)
-    (x1, y1), (x2, y2) = corners
-    if kind == "rectangle":
-        return fill_rings([[x1, y1, x2, y1, x2, y2, x1, y2]], size)
+    (x1, y1), (x2, y2) = corners[:2]
     if kind == "circle":  # centre, point on the rim
         rows, columns = np.ogrid[: size[0], : size[1]]
         with np.errstate(over="ignore"):  # a circle may be larger than floats go
             inside: BoolMask = np.hypot(columns + 0.5 - x1, rows + 0.5 - y1) <= np.hypot(x2 - x1, y2 - y1)
         return inside
-    return _paste(shape.get("mask"), (x1, y1), size, path, what)
+    if kind == "mask":
+        return _paste(shape.get("mask"), (x1, y1), size, path, what)
+    if kind == "rectangle" and len(corners) == 2:
+        corners = [(x1, y1), (x2, y1), (x2, y2), (x1, y2)]
+    elif kind != "polygon" and len(corners) == 3:  # a turned rectangle, of which the fourth corner follows
+        corners.append((x1 + corners[2][0] - x2, y1 + corners[2][1] - y2))
+    return fill_rings([[value for corner in corners for value in corner]], size)
 
 
 def _paste(

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from ovss_personal.errors import MaskError, OvssWarning
 from ovss_personal.pixels.images import Scalar, upright
+from ovss_personal.pixels.masks import border_is_marked, inverted
 from ovss_personal.structures import BoolMask
 
 __all__ = ["MaskOrientation", "MaskResult", "check_mask", "nearest"]
@@ -41,6 +42,7 @@ def check_mask(
     exif: int = 1,
     orientation: MaskOrientation = "upright",
     ignore: BoolMask | None = None,
+    invert: bool = False,
     what: str = "mask",
 ) -> MaskResult:
     """Turns a mask upright, fits it to its photo and makes sure that something can be learned from it.
@@ -50,6 +52,7 @@ def check_mask(
         path: the file the mask is from.
         size, exif, orientation: as in `load_mask`.
         ignore: (h, w) bool, or None.
+        invert: the object is what is neither marked nor void.
         what: how to call the mask in messages, e.g. "mask of annotation 7".
 
     Raises:
@@ -58,6 +61,8 @@ def check_mask(
     if orientation == "raw":
         mask = upright(mask, exif)
         ignore = None if ignore is None else upright(ignore, exif)
+    if invert:
+        mask = ~mask if ignore is None else ~(mask | ignore)
     _check_shape(mask.shape, size, exif, orientation, path, what)
     if mask.shape != size:
         warnings.warn(
@@ -72,7 +77,8 @@ def check_mask(
     pixels = int(mask.sum())
     if pixels == 0:
         raise MaskError(f"the {what} is empty: no pixel is marked.", path=path, hint="Mark the object.")
-    if (mask if ignore is None else mask | ignore).all():
+    counted = mask if ignore is None else mask | ignore
+    if counted.all():
         warnings.warn(
             f"{path}: the {what} covers the whole photo, so it cannot say what the object is not.",
             OvssWarning,
@@ -84,6 +90,9 @@ def check_mask(
             OvssWarning,
             stacklevel=2,
         )
+    elif border_is_marked(counted):
+        remedy = "Look at it with `inspect`." if invert else "If it is, pass --invert."
+        warnings.warn(f"{path}: {inverted(mask, what)} {remedy}", OvssWarning, stacklevel=2)
     return MaskResult(np.ascontiguousarray(mask), ignore)
 
 

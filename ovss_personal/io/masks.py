@@ -14,8 +14,9 @@ from ovss_personal.io.files import require_file
 from ovss_personal.io.images import decode
 from ovss_personal.io.mask_checks import MaskOrientation, MaskResult, check_mask
 from ovss_personal.pixels.images import check_pixels, orientation_of, upright
-from ovss_personal.pixels.masks import VOID, Labels, array_labels, listed, one_mask, picture_labels, void_among
-from ovss_personal.structures import BoolMask
+from ovss_personal.pixels.mask_pictures import number_values, picture_values
+from ovss_personal.pixels.masks import one_mask
+from ovss_personal.pixels.values import the_object
 
 __all__ = ["load_mask"]
 
@@ -27,16 +28,18 @@ def load_mask(
     exif: int = 1,
     label: int | None = None,
     ignore: int | None = None,
+    invert: bool = False,
     orientation: MaskOrientation = "upright",
 ) -> MaskResult:
-    """The object in a picture or `.npy` file, by the table of `pixels.masks`, made to fit its photo.
+    """The object in a picture or `.npy` file, by the rule of `pixels.masks`, made to fit its photo.
 
     Args:
         path: PNG or any other picture that `load_image` reads, or `.npy`.
         size: (H, W) of the upright photo.
         exif: how the photo is stored (`exif_orientation`), 1 to 8.
-        label: which label is the object, where the file holds several.
-        ignore: which label is void; without it 255 is, where other labels are there.
+        label: which label is the object, where the file holds several; of a picture of several colours, 0xRRGGBB.
+        ignore: which label is void; without it 255 may be, where other labels are there.
+        invert: the object is what else would not be the object.
         orientation: "upright" if the mask lies on the photo as shown, "raw" if on the photo as stored.
 
     Raises:
@@ -46,46 +49,17 @@ def load_mask(
     if label is not None and label == ignore:
         raise UsageError(f"label {label} cannot be both the object and ignored.")
     if Path(path).suffix.lower() == ".npy":
-        labels = array_labels(_load_array(path), path)
+        values = number_values(_load_array(path), path)
     else:
         picture = decode(path, error=MaskError)
-        if label is not None and picture.format in ("JPEG", "MPO"):
-            raise MaskError(f"a JPEG blurs its labels, so label {label} cannot be read.", path=path, hint="Use PNG.")
-        labels = picture_labels(picture, path)
+        named = label if label is not None else ignore
+        if named is not None and picture.format in ("JPEG", "MPO"):
+            raise MaskError(f"a JPEG blurs its labels, so label {named} cannot be read.", path=path, hint="Use PNG.")
+        values = picture_values(picture, path, exact=named is not None)
         if orientation == "upright":
-            labels = upright(labels, orientation_of(picture))
-    mask, void = _choose(labels, path, label, ignore)
-    return check_mask(mask, path=path, size=size, exif=exif, orientation=orientation, ignore=void)
-
-
-def _choose(
-    labels: Labels, path: str | Path, label: int | None, ignore: int | None
-) -> tuple[BoolMask, BoolMask | None]:
-    """(h, w) labels -> the object and what is void."""
-    found = [int(value) for value in np.unique(labels)]
-    void = ignore
-    if ignore is None and label != VOID:
-        void = void_among(found)
-    if label is None:
-        objects = [value for value in found if value not in (0, void)]
-        if not objects and void in found:
-            raise MaskError(
-                f"nothing but label {void} is marked, and that is ignored.", path=path, hint="Drop --ignore."
-            )
-        if len(objects) > 1:
-            raise MaskError(
-                f"the mask holds several labels: {listed(objects)}.",
-                path=path,
-                hint="Choose one with --label; if they are soft edges, save the mask as black and white.",
-            )
-        label = objects[0] if objects else 1
-    elif label not in found:
-        raise MaskError(
-            f"label {label} is not in the mask, which holds {listed(found)}.",
-            path=path,
-            hint="Pass one of those as --label.",
-        )
-    return labels == label, labels == void if void in found else None
+            values = values._replace(array=upright(values.array, orientation_of(picture)))
+    mask, void = the_object(values, path, label=label, ignore=ignore)
+    return check_mask(mask, path=path, size=size, exif=exif, orientation=orientation, ignore=void, invert=invert)
 
 
 def _load_array(path: str | Path) -> npt.NDArray[Any]:

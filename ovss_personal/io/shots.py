@@ -6,11 +6,13 @@ import random
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypedDict
 
-from ovss_personal.errors import OvssWarning, ShotsError, UsageError
-from ovss_personal.io.annotations import the_one_name
+from ovss_personal.errors import OvssWarning, ShotsError, UsageError, counted
+from ovss_personal.io.annotations import Holes, the_one_name
 from ovss_personal.io.coco import coco_mask_of
-from ovss_personal.io.files import sha256_file
+from ovss_personal.io.files import list_files, sha256_file
+from ovss_personal.io.folders import IMAGE_SUFFIXES, left_out, tell_left_out
 from ovss_personal.io.images import exif_orientation, load_image
 from ovss_personal.io.labelme import labelme_labels, load_labelme
 from ovss_personal.io.mask_checks import MaskOrientation
@@ -18,7 +20,16 @@ from ovss_personal.io.masks import load_mask
 from ovss_personal.io.pairs import Pair, Pairing, find_pairs
 from ovss_personal.structures import Shot
 
-__all__ = ["Pair", "Pairing", "find_pairs", "load_pair", "load_shots"]
+__all__ = ["Pair", "Pairing", "find_pairs", "load_pair", "load_shots", "tell_of_unread"]
+
+
+class _Drawn(TypedDict):
+    """What every reader of masks is told of the photo."""
+
+    size: tuple[int, int]
+    exif: int
+    invert: bool
+    orientation: MaskOrientation
 
 
 def load_shots(
@@ -29,6 +40,8 @@ def load_shots(
     label: int | None = None,
     category: str | None = None,
     ignore: int | None = None,
+    invert: bool = False,
+    holes: Holes = "filled",
     mask_orientation: MaskOrientation = "upright",
 ) -> list[Shot]:
     """Photos and masks from a folder or COCO JSON (layouts: `find_pairs`), sorted by name.
@@ -42,6 +55,8 @@ def load_shots(
         label: which label of a picture or `.npy` is the object, where there are several.
         category: which category of a COCO JSON or label of a LabelMe JSON is the object.
         ignore: which label of a picture or `.npy` is void.
+        invert: the masks mark what is not the object.
+        holes: whether a polygon inside another of the same object is filled or, by "even-odd", a hole.
         mask_orientation: "upright" if masks lie on the photos as shown, "raw" if on the photos as stored.
 
     Raises:
@@ -52,6 +67,7 @@ def load_shots(
     if count is not None and count < 1:
         raise UsageError(f"the number of shots must be at least 1, not {count}.")
     pairing = find_pairs(source, category)
+    tell_of_unread(source)
     pairs: Sequence[Pair] = pairing.pairs
     if not pairs or len(pairs) < (count or 1):
         raise ShotsError(_too_few(pairing, count or 1), path=source, hint="Add photos with masks.")
@@ -62,7 +78,15 @@ def load_shots(
         pairs = [pairs[index] for index in sorted(chosen)]
     category = _checked_category(pairs, label, category, source)
     shots = [
-        load_pair(pair, label=label, category=category, ignore=ignore, mask_orientation=mask_orientation)
+        load_pair(
+            pair,
+            label=label,
+            category=category,
+            ignore=ignore,
+            invert=invert,
+            holes=holes,
+            mask_orientation=mask_orientation,
+        )
         for pair in pairs
     ]
     first: dict[str, str] = {}
@@ -78,6 +102,8 @@ def load_pair(
     label: int | None = None,
     category: str | None = None,
     ignore: int | None = None,
+    invert: bool = False,
+    holes: Holes = "filled",
     mask_orientation: MaskOrientation = "upright",
 ) -> Shot:
     """One photo with its mask, both upright and of one size; the options are those of `load_shots`.
@@ -87,14 +113,24 @@ def load_pair(
     """
     image = load_image(pair.image)
     size = (image.shape[0], image.shape[1])
-    exif = exif_orientation(pair.image)
+    drawn = _Drawn(size=size, exif=exif_orientation(pair.image), invert=invert, orientation=mask_orientation)
     if pair.coco is not None:
-        result = coco_mask_of(pair.coco, size=size, exif=exif, orientation=mask_orientation)
+        result = coco_mask_of(pair.coco, **drawn, holes=holes)
     elif _is_json(pair):
-        result = load_labelme(pair.mask, size=size, exif=exif, category=category, orientation=mask_orientation)
+        result = load_labelme(pair.mask, **drawn, holes=holes, category=category)
     else:
-        result = load_mask(pair.mask, size=size, exif=exif, label=label, ignore=ignore, orientation=mask_orientation)
+        result = load_mask(pair.mask, **drawn, label=label, ignore=ignore)
     return Shot(image, result.mask, pair.name, sha256_file(pair.image), result.ignore)
+
+
+def tell_of_unread(source: str | Path) -> None:
+    """Warns of pictures beside the shots that are neither photos nor masks, as they cannot be read."""
+    folder = Path(source)
+    folder = folder if folder.is_dir() else folder.parent
+    for place in (folder, *(entry for entry in sorted(folder.iterdir()) if entry.name.casefold() == "images")):
+        if place.is_dir():
+            known = [file for file in list_files(place) if file.suffix.lower() in IMAGE_SUFFIXES]
+            tell_left_out(place, left_out(place, known))
 
 
 def _checked_category(pairs: Sequence[Pair], label: int | None, category: str | None, source: str | Path) -> str | None:
@@ -117,7 +153,8 @@ def _is_json(pair: Pair) -> bool:
 def _too_few(pairing: Pairing, wanted: int) -> str:
     paired = ", ".join(f"{pair.name} with {pair.mask.name}" for pair in pairing.pairs) or "nothing"
     unpaired = _listed(pairing) if pairing.unpaired else "nothing"
-    return f"expected {wanted} photos with masks, found {len(pairing.pairs)}. Paired: {paired}. Not: {unpaired}."
+    expected = counted(wanted, "photo")
+    return f"expected {expected} with masks, found {len(pairing.pairs)}. Paired: {paired}. Not: {unpaired}."
 
 
 def _listed(pairing: Pairing) -> str:

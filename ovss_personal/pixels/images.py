@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from ovss_personal.errors import ImageError, InputError
+from ovss_personal.errors import ImageError, InputError, OvssWarning
 
 RGBImage = npt.NDArray[np.uint8]  # (H, W, 3)
 Scalar = TypeVar("Scalar", bound=np.generic)
@@ -61,7 +61,7 @@ def to_rgb(image: Image.Image, *, path: str | Path | None = None, max_pixels: in
     """
     check_size(image.width, image.height, path, max_pixels)
     try:
-        pixels = upright(_rgb_pixels(image), orientation_of(image))
+        pixels = upright(_rgb_pixels(image, path), orientation_of(image))
     except (OSError, SyntaxError, ValueError) as exc:
         raise ImageError(f"the picture cannot be converted to RGB: {exc}.", path=path) from exc
     return np.ascontiguousarray(pixels)
@@ -130,22 +130,48 @@ def check_size(width: int, height: int, path: str | Path | None, max_pixels: int
         )
 
 
-def _rgb_pixels(image: Image.Image) -> RGBImage:
+def _rgb_pixels(image: Image.Image, path: str | Path | None) -> RGBImage:
     """(h, w, 3) as stored."""
     if image.mode.startswith("I;16") or image.mode in ("I", "F"):
-        return _scaled(np.asarray(image))
+        return _scaled(np.asarray(image), path)
     if image.has_transparency_data:
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, image.convert("RGBA"))
     return np.array(image.convert("RGB"))
 
 
-def _scaled(grey: npt.NDArray[Any]) -> RGBImage:
-    """(h, w) of 16 bits, 32 bits or floats -> (h, w, 3) uint8; white is the top of the range it fills."""
+def brightened(image: Image.Image, path: str | Path | None) -> Image.Image:
+    """An RGB picture of 16 bits a channel, of which Pillow keeps the upper 8, brightened if it fills fewer.
+
+    That is told in an OvssWarning, as few levels are left of it.
+    """
+    brightest = int(np.asarray(image).max())
+    white = next(2**n - 1 for n in (2, 4, 6, 8) if brightest < 2**n)
+    if white == 255 or brightest == 0:
+        return image
+    bits = white.bit_length() + 8
+    _tell_brightened(path, f"it fills {bits} of 16 bits, of which few tones are left; export it with 8 bits a channel")
+    return image.point([min(255, round(level * 255 / white)) for level in range(256)] * 3)
+
+
+def _tell_brightened(path: str | Path | None, reason: str) -> None:
+    where = "" if path is None else f"{path}: "
+    warnings.warn(f"{where}the picture was brightened: {reason}.", OvssWarning, stacklevel=4)
+
+
+def _scaled(grey: npt.NDArray[Any], path: str | Path | None) -> RGBImage:
+    """(h, w) of 16 bits, 32 bits or floats -> (h, w, 3) uint8; white is the top of the range it fills.
+
+    Cameras of 10, 12 and 14 bits write into files of 16. That their white is not the file's is told in an OvssWarning.
+    """
     if not np.isfinite(grey).all():
         raise ValueError("it holds NaN or infinite pixels")
-    ranges = {"u": [65535.0], "i": [255.0, 65535.0], "f": [1.0, 255.0, 65535.0]}[grey.dtype.kind]
+    bits = [2.0**n - 1 for n in (8, 10, 12, 14, 16)]
+    ranges = {"u": bits, "i": bits, "f": [1.0, 255.0, 65535.0]}[grey.dtype.kind]
     brightest = float(grey.max())
     white = next((top for top in ranges if brightest <= top), brightest)
+    usual = (bits[-1], bits[0]) if grey.dtype.itemsize > 2 else bits[-1:]
+    if grey.dtype.kind in "ui" and white not in usual and brightest > 0:
+        _tell_brightened(path, f"no pixel is brighter than {brightest:g}, so that {white:g}, not 65535, is its white")
     scaled = np.rint(grey.clip(min=0) * (255.0 / white)).astype(np.uint8)
     return np.repeat(scaled[:, :, None], 3, axis=2)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ovss_personal.config import FitConfig
-from ovss_personal.errors import ConceptError, ConfigError, VocabularyError
+from ovss_personal.errors import ConceptError, ConfigError, VocabularyError, counted
 from ovss_personal.io.vocabulary import check_word
 from ovss_personal.store.concept_files import (
     CARD_FILE,
@@ -221,7 +221,8 @@ class Concept:
         )
         return (
             f"---\nlibrary_name: {LIBRARY}\ntags: [open-vocabulary-segmentation, personalization]\n---\n\n"
-            f"# {self.name}\n\nA personal {self.class_name}, learned from {len(self.report.shots)} photo(s) on the "
+            f"# {self.name}\n\nA personal {self.class_name}, learned from "
+            f"{counted(len(self.report.shots), 'photo')} on the "
             f"frozen base `{self.base_name}` (fingerprint `{self.base_fingerprint[:12]}`).\n\n"
             "```python\nimport ovss_personal as op\n\n"
             f'base = op.load_base("{self.base_name}")\nconcept = op.Concept.from_pretrained("PATH OR USER/NAME")\n'

@@ -74,7 +74,11 @@ def masks() -> Iterator[Bad]:
             "fits the photo as stored (40x24) but not upright (24x40, EXIF orientation 6)",
         ),
         ("empty", lambda: write_mask(mask, MASK & False), "the mask is empty"),
-        ("of several labels", mask_of_array(several), "the mask holds several labels: 1, 2"),
+        (
+            "of several labels",
+            mask_of_array(several),
+            "several labels: 1 (81.2%), 2 (18.8%); which is",
+        ),
         ("RGBA, a cut-out photo", lambda: cut_out(mask), "both the colour and the transparency vary"),
         ("RGB of many colours", mask_of_array(PHOTO), "expected black and one colour, found 960 colours"),
         (".npy over 1", mask_of_array(MASK * 1.5, ".npy"), "1.npy: expected labels or shares in 0..1"),
@@ -242,7 +246,7 @@ ODD_FILES = [
         "mask as JPEG",
         lambda: (Path("album/masks/1.png").unlink(), write_mask(Path("album/masks/1.jpg"))),
         "inspect album",
-        "1.jpg: a JPEG blurs the edges of a mask; brighter than 127 was taken.",
+        "1.jpg: a JPEG blurs the edges of a mask; what is brighter than half was taken.",
     ),
     Odd("soft mask", mask_of_array(MASK * 0.7, ".npy"), "inspect album", "a soft mask; values over 0.5 were taken"),
     Odd(

@@ -12,6 +12,7 @@ from fakes import FakeBase, shot
 from ovss_personal.config import FitConfig
 from ovss_personal.engine.plan import ConceptWords, FitPlan
 from ovss_personal.engine.see import SeenShot, see_shots
+from ovss_personal.errors import OvssWarning
 from ovss_personal.personal.fit import Example, FitTask, fit, fit_all
 
 PAPER = replace(FitConfig(), iterations=30)
@@ -108,3 +109,24 @@ def test_a_concept_is_unique_if_every_shot_shows_it_in_one_piece() -> None:
     assert learned(whole, OURS) is True and learned([*whole, *apart], OURS) is False
     assert learned(whole, replace(OURS, unique=False)) is False and learned(apart, replace(OURS, unique=True)) is True
     assert learned(whole, PAPER) is None
+
+
+def learned_from(*colours: str) -> None:
+    base = FakeBase()
+    plan = FitPlan(
+        ConceptWords(base, "my mug", "mug"),
+        see_shots(base, [shot(colour, i + 1, top=4 * (i % 3)) for i, colour in enumerate(colours)]),
+        OURS,
+    )
+    plan.concept(fit_all(plan.tasks, base.traits))
+
+
+def test_shots_of_two_things_are_told_apart() -> None:
+    with pytest.warns(OvssWarning) as caught:
+        learned_from("red", "blue", "red", "blue")
+    told = "the shots look like 2 different things (images/1.png, images/3.png; images/2.png, images/4.png)"
+    assert [str(one.message) for one in caught if "different" in str(one.message)] == [f"{told}; learn each by itself."]
+
+
+def test_shots_of_one_thing_are_one_group() -> None:
+    learned_from("red", "red", "red", "red")  # warnings are errors

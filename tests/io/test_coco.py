@@ -47,11 +47,91 @@ def test_every_form_of_one_mask(tmp_path: Path, segmentation: Any) -> None:
     np.testing.assert_array_equal(drawn(write_coco(tmp_path / "a.json", coco_annotation(segmentation))), MASK)
 
 
-def test_a_ring_in_a_ring_is_a_hole(tmp_path: Path) -> None:
+def test_a_ring_in_a_ring_is_filled_or_a_hole(tmp_path: Path) -> None:
     rings = [[0, 0, 30, 0, 30, 20, 0, 20], [10, 5, 20, 5, 20, 15, 10, 15]]
-    mask = drawn(write_coco(tmp_path / "a.json", coco_annotation(rings)))
+    path = write_coco(tmp_path / "a.json", coco_annotation(rings))
+    assert drawn(path).sum() == 30 * 20
+    mask = drawn(path, holes="even-odd")
     assert mask.sum() == 30 * 20 - 10 * 10
     assert not mask[5:15, 10:20].any()
+
+
+@pytest.mark.filterwarnings("ignore:__array__:DeprecationWarning")  # pycocotools' own
+def test_rings_that_overlap_are_united_as_pycocotools_does(tmp_path: Path) -> None:
+    rings = [[2, 2, 22, 2, 22, 20, 2, 20], [12.5, 6, 36, 9, 30, 22]]
+    mask = drawn(write_coco(tmp_path / "a.json", coco_annotation(rings)))
+    expected = coco_mask.decode(coco_mask.merge(coco_mask.frPyObjects(rings, *SIZE)))
+    np.testing.assert_array_equal(mask, expected.astype(bool))
+
+
+def test_polygons_without_inner_brackets_or_of_pairs(tmp_path: Path) -> None:
+    ring = [5, 3, 20, 3, 20, 15, 5, 15]
+    pairs = [[[5, 3], [20, 3], [20, 15], [5, 15]]]
+    for segmentation in (ring, pairs):
+        np.testing.assert_array_equal(drawn(write_coco(tmp_path / "a.json", coco_annotation(segmentation))), MASK)
+    for segmentation in (
+        [*ring, 7],
+        [5, 3, 20, 3],
+        [500, 3, 20, 3, 20, 15],
+        [2, 3, 5, 2, 1, 1, 3, 4],
+    ):  # CVAT's 3x4 last
+        with pytest.raises(MaskError, match="expected polygons"):
+            drawn(write_coco(tmp_path / "a.json", coco_annotation(segmentation)))
+
+
+@pytest.mark.parametrize("bad", [[], [1, 1, 9, 9], [1, 1], [1, 1, 9, 1, float("nan"), 9], "x", None])
+def test_a_bad_ring_beside_a_good_one_costs_a_warning(tmp_path: Path, bad: Any) -> None:
+    path = write_coco(tmp_path / "a.json", coco_annotation([bad, *coco_annotation()["segmentation"]]))
+    with pytest.warns(OvssWarning, match=r"annotation 7 \(1\.jpg\): 1 of 2 polygons have no three points; passed over"):
+        np.testing.assert_array_equal(drawn(path), MASK)
+
+
+@pytest.mark.parametrize("nothing", [[], None, [[]], [[1, 1, 9, 9]]])
+def test_an_empty_annotation_beside_a_good_one_costs_a_warning(tmp_path: Path, nothing: Any) -> None:
+    path = write_coco(tmp_path / "a.json", coco_annotation(nothing, id=3), coco_annotation(plain(MASK)))
+    with pytest.warns(OvssWarning, match=r"annotation 3 \(1\.jpg\): .*; it was passed over\."):
+        np.testing.assert_array_equal(drawn(path), MASK)
+
+
+def test_a_crowd_beside_an_object_does_not_count(tmp_path: Path) -> None:
+    crowd = np.zeros(SIZE, bool)
+    crowd[10:24, 10:40] = True
+    path = write_coco(tmp_path / "a.json", coco_annotation(plain(crowd), id=3, iscrowd=1), coco_annotation(iscrowd=0))
+    with pytest.warns(OvssWarning, match=r"annotation 3 \(1\.jpg\) is a crowd beside other objects"):
+        mask, ignore = coco_mask_of(load_coco(path)[0], size=SIZE)
+    np.testing.assert_array_equal(mask, MASK)
+    np.testing.assert_array_equal(ignore, crowd & ~MASK)
+    alone = write_coco(tmp_path / "b.json", coco_annotation(plain(crowd), iscrowd=1))  # as tools mark run lengths
+    mask, ignore = coco_mask_of(load_coco(alone)[0], size=SIZE)
+    np.testing.assert_array_equal(mask, crowd)
+    assert ignore is None
+
+
+@pytest.mark.parametrize(("image", "asked"), [(0, "0"), ("0", 0), (1, 1.0), ("a-1", "a-1")])
+def test_ids_are_compared_as_text(tmp_path: Path, image: Any, asked: Any) -> None:
+    path = write_coco(tmp_path / "a.json", coco_annotation(image_id=asked), images=[coco_image(id=image)])
+    np.testing.assert_array_equal(drawn(path), MASK)
+
+
+@pytest.mark.parametrize(
+    ("file_name", "there", "read"),
+    [
+        ("images/90fb-my%20bird.jpg", "images/90fb-my bird.jpg", "images/90fb-my bird.jpg"),
+        ("my%20bird.jpg", "my bird.jpg", "my bird.jpg"),
+        ("100%25.jpg", "100%25.jpg", "100%25.jpg"),
+        ("https://example.org/a/my%20bird.jpg?size=9&x=/y", "my bird.jpg", "https://example.org/a/my bird.jpg"),
+        ("/data/local-files/?d=album/my%20bird.jpg", "my bird.jpg", "/data/local-files/?d=album/my bird.jpg"),
+        ("/data/local-files/?d=my%20bird.jpg", "my bird.jpg", "my bird.jpg"),
+        ("C:\\album\\b.jpg", "images/b.jpg", "C:/album/b.jpg"),
+        ("absent%20.jpg", "other.jpg", "absent%20.jpg"),
+        ("a%00b.jpg", "other.jpg", "a%00b.jpg"),
+    ],
+)
+def test_names_as_addresses_have_them(tmp_path: Path, file_name: str, there: str, read: str) -> None:
+    (tmp_path / there).parent.mkdir(exist_ok=True)
+    (tmp_path / there).touch()
+    path = write_coco(tmp_path / "a.json", coco_annotation(), images=[coco_image(file_name=file_name)])
+    assert load_coco(path)[0].file_name == read
 
 
 def test_points_outside_are_moved_onto_the_border(tmp_path: Path) -> None:
@@ -94,15 +174,15 @@ BAD_SEGMENTATIONS = {
     "endless string": ({"size": [24, 40], "counts": "o" * 99}, "neither a list"),
     "cut string": ({"size": [24, 40], "counts": compressed(MASK)["counts"][:-1]}, "add up|neither"),
     "CVAT": ([10, 5, 30, 5, 3, 20, 15], "expected polygons"),
-    "null": (None, "expected polygons"),
-    "nothing": ([], "expected polygons"),
+    "null": (None, "found no segmentation"),
+    "nothing": ([], "found no segmentation"),
     "odd": ([[1, 1, 9, 1, 9, 9, 1]], "three points or more"),
     "two points": ([[1, 1, 9, 9]], "three points or more"),
     "NaN": ([[1, 1, 9, 1, float("nan"), 9]], "finite"),
     "infinite": ([[1, 1, 9, 1, float("inf"), 9]], "finite"),
     "400 digits": ([[1, 1, 9, 1, 10**400, 9]], "finite"),
     "text": ([[1, 1, 9, 1, "9", 9]], "finite"),
-    "half sound": ([[1, 1, 9, 1, 9, 9], "x"], "finite"),
+    "two odd": ([[1, 1, 9, 1, 9], "x"], "finite"),
 }
 
 

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import io
+import struct
 import sys
 import types
 import warnings
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -99,6 +101,43 @@ def test_sixteen_bits_are_scaled_not_clipped(tmp_path: Path, suffix: str) -> Non
     image = load_image(tmp_path / f"a{suffix}")
     assert image[0, 0].tolist() == [1, 1, 1]
     assert image[0, 39].tolist() == [156, 156, 156]
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12, 14])
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_fewer_bits_in_sixteen_are_brightened_with_a_warning(tmp_path: Path, bits: int, suffix: str) -> None:
+    white = 2**bits - 1
+    deep = np.linspace(0, white, 960).reshape(24, 40).round().astype(np.uint16)
+    Image.fromarray(deep).save(tmp_path / f"a{suffix}")
+    with pytest.warns(OvssWarning, match=rf"a\{suffix}: the picture was brightened: .* so that {white}, not 65535,"):
+        image = load_image(tmp_path / f"a{suffix}")
+    np.testing.assert_array_equal(image[..., 0], np.rint(deep * (255 / white)))
+
+
+def test_a_black_picture_stays_black(tmp_path: Path) -> None:
+    Image.fromarray(np.zeros((24, 40), np.uint16)).save(tmp_path / "a.png")
+    assert not load_image(tmp_path / "a.png").any()
+
+
+def deep_png(pixels: np.ndarray) -> bytes:
+    """(H, W, 3) uint16 as a PNG of 16 bits a channel, which Pillow does not write."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
+    head = struct.pack(">IIBBBBB", pixels.shape[1], pixels.shape[0], 16, 2, 0, 0, 0)
+    magic = b"\x89PNG\r\n\x1a\n"
+    return magic + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+def test_twelve_bits_of_sixteen_in_colour(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(deep_png(PHOTO.astype(np.uint16) * 16))
+    with pytest.warns(OvssWarning, match=r"a\.png: the picture was brightened: it fills 12 of 16 bits"):
+        image = load_image(tmp_path / "a.png")
+    np.testing.assert_array_equal(image, PHOTO // 16 * 17)
+    (tmp_path / "b.png").write_bytes(deep_png(PHOTO.astype(np.uint16) * 257))
+    np.testing.assert_array_equal(load_image(tmp_path / "b.png"), PHOTO)
 
 
 def test_a_nan_picture_is_an_error() -> None:
@@ -238,6 +277,50 @@ def test_find_images(tmp_path: Path) -> None:
     assert found("sub", "b.jpg", "b.jpg") == ["b.jpg", "sub/d.jpg"]
     assert found("*.jpg", "odd.dat") == ["again.jpg", "odd.dat"]
     assert found("**/*.jpg") == ["again.jpg", "sub/d.jpg"]
+
+
+PILLOW_WRITES = {
+    "a.jfif": "JPEG",
+    "b.jpe": "JPEG",
+    "c.MPO": "MPO",
+    "d.jpg": "JPEG",
+    "e.JPEG": "JPEG",
+    "f.tif": "TIFF",
+    "h.bmp": "BMP",
+    "i.pbm": "PPM",
+    "j.j2k": "JPEG2000",
+    "k.apng": "PNG",
+    "l.pnm": "PPM",
+    "n": "JPEG",
+    "o.jpg_large": "WEBP",
+    "g.jxl": "JPEG",  # in truth; found by what it holds
+}
+
+
+def test_what_pillow_reads_is_found_and_the_rest_is_named(tmp_path: Path) -> None:
+    for name, kind in PILLOW_WRITES.items():
+        Image.fromarray(PHOTO).save(tmp_path / name, kind)
+    Image.fromarray(PHOTO).save(tmp_path / "m.dng", "TIFF")  # of a camera's, Pillow would read the thumbnail
+    Image.fromarray(PHOTO).save(tmp_path / "d.jpg.part", "JPEG")
+    (tmp_path / "phone.HIF").write_bytes(HEIC_HEAD)
+    (tmp_path / "p.jxl").write_bytes(b"\xff\x0a\x00")
+    (tmp_path / "q.psd").write_bytes(b"8BPS")
+    (tmp_path / "notes.txt").write_text("BMP and JPEG")
+    with pytest.warns(OvssWarning) as caught:
+        found = find_images([tmp_path])
+    assert {file.name for file in found} == {*PILLOW_WRITES, "phone.HIF"}
+    assert [str(one.message) for one in caught] == [
+        f"{tmp_path}: 3 files left out: m.dng, p.jxl, q.psd. Export them as JPEG or PNG."
+    ]
+    for name in PILLOW_WRITES:
+        assert load_image(tmp_path / name).shape == (24, 40, 3)
+
+
+def test_a_folder_of_nothing_else_names_what_is_there(tmp_path: Path) -> None:
+    for name in ("a.cr2", "b.nef"):
+        (tmp_path / name).write_bytes(b"II*\0")
+    with pytest.raises(InputError, match=r"no photo found here; 2 files left out: a\.cr2, b\.nef\."):
+        find_images([tmp_path])
 
 
 def test_find_images_takes_a_name_with_brackets(tmp_path: Path) -> None:

@@ -105,9 +105,50 @@ def test_other_shapes_are_errors(tmp_path: Path, kind: Any) -> None:
     ],
 )
 def test_bad_points(tmp_path: Path, points: Any, kind: str) -> None:
-    path = write_labelme(tmp_path / "a.json", labelme_shape(), labelme_shape(points, kind))
-    with pytest.raises(MaskError, match=rf"shape 2 \(mug\), a {kind}, needs t.* points"):
+    path = write_labelme(tmp_path / "a.json", labelme_shape(points, kind))
+    with pytest.raises(MaskError, match=rf"shape 1 \(mug\), a {kind}, needs t.* points"):
         drawn(path)
+    beside = write_labelme(tmp_path / "b.json", labelme_shape(), labelme_shape(points, kind))
+    with pytest.warns(OvssWarning, match=rf"shape 2 \(mug\), a {kind}, needs t.* points .*; it was passed over"):
+        np.testing.assert_array_equal(drawn(beside), MASK)
+
+
+@pytest.mark.parametrize("kind", ["line", "point", "linestrip", "points"])
+def test_what_surrounds_nothing_costs_a_warning(tmp_path: Path, kind: str) -> None:
+    path = write_labelme(tmp_path / "a.json", labelme_shape([[9, 9]], kind), labelme_shape())
+    with pytest.warns(OvssWarning, match=rf"shape 1 \(mug\) is of type '{kind}'.*; it was passed over"):
+        np.testing.assert_array_equal(drawn(path), MASK)
+
+
+@pytest.mark.parametrize(
+    ("kind", "corners"),
+    [
+        ("rectangle", [[5, 3], [20, 3], [20, 15], [5, 15]]),
+        ("rectangle", [[5, 3], [5, 15], [20, 15], [20, 3], [5, 3]]),
+        ("rotation", [[5, 3], [20, 3], [20, 15], [5, 15]]),
+        ("oriented_rectangle", [[5, 3], [20, 3], [20, 15], [5, 15]]),
+        ("oriented_rectangle", [[5, 3], [20, 3], [20, 15]]),
+    ],
+)
+def test_rectangles_of_all_their_corners(tmp_path: Path, kind: str, corners: Any) -> None:
+    mask = drawn(write_labelme(tmp_path / "a.json", labelme_shape(corners, kind)))
+    np.testing.assert_array_equal(mask, MASK)
+
+
+def test_a_turned_rectangle_is_filled_between_its_corners(tmp_path: Path) -> None:
+    diamond = labelme_shape([[20, 2], [30, 12], [20, 22], [10, 12]], "rotation")
+    mask = drawn(write_labelme(tmp_path / "a.json", diamond))
+    rows, columns = np.mgrid[:24, :40]
+    assert mask[abs(columns + 0.5 - 20) + abs(rows + 0.5 - 12) < 9.4].all()
+    assert not mask[abs(columns + 0.5 - 20) + abs(rows + 0.5 - 12) > 10.6].any()
+
+
+def test_shapes_in_shapes(tmp_path: Path) -> None:
+    path = write_labelme(tmp_path / "a.json", labelme_shape(), labelme_shape([[8, 5], [12, 9]]))
+    np.testing.assert_array_equal(drawn(path), MASK)
+    assert drawn(path, holes="even-odd").sum() == 180 - 16
+    with pytest.warns(OvssWarning, match=r"covers 81\.2% of the photo and all of its border"):
+        np.testing.assert_array_equal(drawn(path, invert=True), ~MASK)
 
 
 @pytest.mark.parametrize(

@@ -319,3 +319,24 @@ def test_broken_json_beside_photos(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text(json.dumps({"classes": ["mug"]}))
     with pytest.raises(ShotsError, match=r"Not: a\.json"):
         load_shots(tmp_path)
+
+
+def test_pictures_that_cannot_be_read_are_named(tmp_path: Path) -> None:
+    two_folders(tmp_path)
+    for name in ("4.dng", "5.jxl"):
+        (tmp_path / "images" / name).write_bytes(b"x")
+    write_photo(tmp_path / "images/6", format="JPEG")  # without a suffix it pairs with nothing
+    with pytest.warns(OvssWarning, match=r"images: 3 files left out: 4\.dng, 5\.jxl, 6\. Export them"):
+        load_shots(tmp_path)
+
+
+def test_masks_can_be_inverted_and_polygons_have_holes(tmp_path: Path) -> None:
+    write_photo(tmp_path / "1.png")
+    write_mask(tmp_path / "1_mask.png", ~MASK)
+    [shot] = load_shots(tmp_path, invert=True)
+    np.testing.assert_array_equal(shot.mask, MASK)
+    write_photo(tmp_path / "coco/1.jpg")
+    rings = [[5, 3, 20, 3, 20, 15, 5, 15], [8, 5, 12, 5, 12, 9, 8, 9]]
+    path = write_coco(tmp_path / "coco/a.json", coco_annotation(rings))
+    assert load_shots(path)[0].mask.sum() == 180
+    assert load_shots(path, holes="even-odd")[0].mask.sum() == 180 - 16

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -8,7 +9,7 @@ import torch
 
 from ovss_personal.painting.scores import ScoredProposals
 from ovss_personal.personal.fit import Example
-from ovss_personal.personal.report import outliers, shot_iou, threshold_by_views, tuned_threshold
+from ovss_personal.personal.report import outliers, shot_iou, strangers, threshold_by_views, tuned_threshold
 from ovss_personal.structures import Canvas, Proposals
 
 LEFT = torch.tensor([[9.0, -9.0], [9.0, -9.0]])
@@ -83,3 +84,33 @@ def test_what_is_hardly_found_in_its_own_views_has_a_low_threshold(share: float,
     shot, scored = seen([[True, False], [True, False]])
     alone = replace(scored, personal=torch.tensor([[share], [0.0]]))
     assert threshold_by_views([shot, shot], [alone, alone], 0.12) == pytest.approx(expected, abs=2e-3)
+
+
+def looks(*angles: float) -> list[torch.Tensor]:
+    """(2,) each, of any length, in these directions in degrees."""
+    return [
+        torch.tensor([math.cos(math.radians(a)), math.sin(math.radians(a))]) * (1 + i) for i, a in enumerate(angles)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("angles", "groups"),
+    [
+        ((0, 10, 20, 30), []),
+        ((0, 40, 80, 120), []),  # a chain
+        ((0, 90, 5, 95), [[0, 2], [1, 3]]),
+        ((0, 10, 100, 110, 200, 210, 20), [[0, 1, 6], [2, 3], [4, 5]]),
+        ((0, 5, 10, 90), []),  # one that fits no other is an outlier
+        ((0, 90, 180), []),
+        ((0,), []),
+    ],
+)
+def test_shots_of_different_things(angles: tuple[float, ...], groups: list[list[int]]) -> None:
+    assert strangers(looks(*angles), [0.9] * len(angles), [0.8] * len(angles)) == groups
+
+
+def test_shots_none_of_which_finds_another() -> None:
+    assert strangers(looks(0, 90), [0.9, 0.8], [0.05, 0.0]) == [[0], [1]]
+    assert strangers(looks(0, 90), [0.9, 0.3], [0.05, 0.0]) == []  # nor is it found by what itself teaches
+    assert strangers(looks(0, 90), [0.9, 0.8], [0.05, 0.2]) == []
+    assert strangers(looks(0), [0.9], [0.0]) == []
