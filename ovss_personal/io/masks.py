@@ -13,6 +13,7 @@ from ovss_personal.errors import MaskError, UsageError
 from ovss_personal.io.files import require_file
 from ovss_personal.io.images import decode
 from ovss_personal.io.mask_checks import MaskOrientation, MaskResult, check_mask
+from ovss_personal.io.npz import load_npz
 from ovss_personal.pixels.images import check_pixels, orientation_of, upright
 from ovss_personal.pixels.masks import VOID, Labels, array_labels, listed, one_mask, picture_labels, void_among
 from ovss_personal.structures import BoolMask
@@ -29,10 +30,10 @@ def load_mask(
     ignore: int | None = None,
     orientation: MaskOrientation = "upright",
 ) -> MaskResult:
-    """The object in a picture or `.npy` file, by the table of `pixels.masks`, made to fit its photo.
+    """The object in a picture, `.npy` or `.npz` file, by the table of `pixels.masks`, made to fit its photo.
 
     Args:
-        path: PNG or any other picture that `load_image` reads, or `.npy`.
+        path: PNG or any other picture that `load_image` reads, `.npy`, or `.npz`.
         size: (H, W) of the upright photo.
         exif: how the photo is stored (`exif_orientation`), 1 to 8.
         label: which label is the object, where the file holds several.
@@ -47,6 +48,10 @@ def load_mask(
         raise UsageError(f"label {label} cannot be both the object and ignored.")
     if Path(path).suffix.lower() == ".npy":
         labels = array_labels(_load_array(path), path)
+    elif Path(path).suffix.lower() == ".npz":
+        array = one_mask(load_npz(path), path)
+        check_pixels(array.shape[1], array.shape[0], path, MaskError)
+        labels = array_labels(array, path)
     else:
         picture = decode(path, error=MaskError)
         if label is not None and picture.format in ("JPEG", "MPO"):
