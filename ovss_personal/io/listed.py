@@ -98,8 +98,8 @@ def brush_pairs(root: Path, pictures: Sequence[Path]) -> Pairing:
     photos = [photo for photo in PhotoIndex(root).photos() if photo not in pictures]
     if len(tasks) != 1 or len(photos) != 1:
         raise ShotsError(
-            f"the masks are named after tasks of Label Studio ({', '.join(sorted(tasks))}), not after their photos, of which "
-            f"of {len(photos)} photos they are.",
+            f"the masks are named after tasks of Label Studio ({', '.join(sorted(tasks))}), not after their photos; "
+            f"found {len(photos)} of those.",
             path=root,
             hint="In Label Studio, export JSON instead; or rename each mask to its photo's name.",
         )

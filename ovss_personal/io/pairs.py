@@ -173,7 +173,7 @@ def _only_listing(folder: Path, places: list[list[Path]], root: Path) -> Annotat
 
 def _splits(folder: Path, root: Path, category: str | None) -> Pairing:
     """What the splits of a data set hold together; of Supervisely's project, its data sets."""
-    names = SPLITS
+    names: tuple[str, ...] = SPLITS
     if (folder / "meta.json").is_file():
         names += tuple(sub.name.casefold() for sub in folder.iterdir() if (sub / "ann").is_dir())
     folders = folder_named(folder, tuple(dict.fromkeys(names)))

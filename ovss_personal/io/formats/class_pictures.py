@@ -82,8 +82,7 @@ def _codes(picture: Path, colours: Sequence[Colour]) -> npt.NDArray[np.uint32]:
     if image.mode == "L":  # one channel holds places in the list of labels
         return _by_place(np.asarray(image), colours, picture)
     pixels = np.asarray(image.convert("RGB")).astype(np.uint32)
-    codes: npt.NDArray[np.uint32] = pixels[..., 0] << 16 | pixels[..., 1] << 8 | pixels[..., 2]
-    return codes
+    return np.asarray(pixels[..., 0] << 16 | pixels[..., 1] << 8 | pixels[..., 2], dtype=np.uint32)
 
 
 def _by_place(places: npt.NDArray[np.uint8], colours: Sequence[Colour], picture: Path) -> npt.NDArray[np.uint32]:

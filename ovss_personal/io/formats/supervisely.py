@@ -20,6 +20,7 @@ from ovss_personal.io.formats.marks import (
     MarkedPhoto,
     draw_box,
     draw_polygon,
+    draw_problem,
     photo_size,
     text_of,
 )
@@ -62,11 +63,18 @@ def _shape(thing: dict[str, Any], path: Path, what: str) -> Draw | None:
         holes = points.get("interior")
         return draw_polygon(points.get("exterior"), path, what, holes if isinstance(holes, list) else ())
     if kind == "rectangle":
-        corners = points.get("exterior")
-        pairs = [finite_numbers(corner) for corner in corners] if isinstance(corners, list) else []
-        (x1, y1), (x2, y2) = pairs if len(pairs) == 2 and all(p and len(p) == 2 for p in pairs) else ((0, 0), (0, None))
-        return draw_box([x1, y1, x2 - x1, None if y2 is None else y2 - y1, 0], path, what)
+        return _rectangle(points.get("exterior"), path, what)
     return None
+
+
+def _rectangle(corners: Any, path: Path, what: str) -> Draw:
+    """Of two opposite corners."""
+    pairs = [finite_numbers(corner) for corner in corners] if isinstance(corners, list) else []
+    sound = [pair for pair in pairs if pair is not None and len(pair) == 2]
+    if len(pairs) != 2 or len(sound) != 2:
+        return draw_problem(f"{what}: a rectangle needs two corners [x, y].", path, "Draw it again.")
+    (x1, y1), (x2, y2) = sound
+    return draw_box([x1, y1, x2 - x1, y2 - y1, 0], path, what)
 
 
 def _bitmap(bitmap: Any, path: Path, what: str) -> Draw:
