@@ -93,10 +93,7 @@ def _of_file(path: Path, category: str | None) -> Pairing:
     root = path.parent.parent if path.parent.name.casefold() in _BESIDE else path.parent
     found = look_at(path, root)
     if found is None:
-        kind = (
-            "COCO JSON, nor of any other format that is read" if suffix == ".json" else "annotation file that is read"
-        )
-        raise MaskError(f"this is no {kind}.", path=path, hint="Export it as COCO.")
+        raise MaskError("this is no annotation file of a format that is read.", path=path, hint="Export it as COCO.")
     if found.format.covers == "all":
         return listed_pairs(found, root, root, category)
     pairs = tuple(pair for pair in _of_folder(root, root, category).pairs if pair.mask == path)

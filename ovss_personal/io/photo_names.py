@@ -119,8 +119,8 @@ def stem_of(file: Path) -> str:
 def photo_stem(file: Path, photo_stems: set[str]) -> str:
     """`1` for `1_mask.png`, `mask_1.png` or `1.jpg.png` if there is a `1`; else the file's own stem."""
     stem = stem_of(file)
-    if PurePosixPath(stem).suffix in IMAGE_SUFFIXES:
-        stem = min(stem, PurePosixPath(stem).stem, key=lambda name: name not in photo_stems)
+    if PurePosixPath(stem).suffix in IMAGE_SUFFIXES and PurePosixPath(stem).stem in photo_stems:
+        return PurePosixPath(stem).stem
     for pattern in (_MASK_SUFFIX, _MASK_PREFIX):
         match = pattern.fullmatch(stem)
         if match and match[1] in photo_stems:

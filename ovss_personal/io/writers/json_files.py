@@ -86,7 +86,12 @@ def _annotation(found: FoundWord) -> dict[str, Any]:
 def _shapes(found: FoundWord, group: int) -> list[dict[str, Any]]:
     mask = found.mask()
     pieces = pieces_of(mask)
-    shared: dict[str, Any] = {"label": found.word, "group_id": group if len(pieces) > 1 else None, "description": "", "flags": {}}
+    shared: dict[str, Any] = {
+        "label": found.word,
+        "group_id": group if len(pieces) > 1 else None,
+        "description": "",
+        "flags": {},
+    }
     if not any(piece.holes for piece in pieces):
         return [
             {**shared, "points": simplified(piece.outer).tolist(), "shape_type": "polygon", "mask": None}
