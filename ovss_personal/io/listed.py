@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from ovss_personal.errors import ShotsError
+from ovss_personal.errors import MaskError, ShotsError
 from ovss_personal.io.annotations import read_json
 from ovss_personal.io.coco import coco_records, load_coco
 from ovss_personal.io.formats.class_pictures import LABEL_MAP
@@ -18,13 +18,14 @@ from ovss_personal.io.formats.table import COCO, AnnotationFile
 from ovss_personal.io.images import decode
 from ovss_personal.io.matching import Pair, Pairing
 from ovss_personal.io.photo_names import PhotoIndex
-from ovss_personal.pixels.masks import picture_labels
 from ovss_personal.structures import BoolMask
 
 __all__ = ["brush_pairs", "brush_pictures", "coco_names", "listed_pairs"]
 
 # Label Studio's "Brush labels to PNG"
 _BRUSH = re.compile(r"task-(\d+)-annotation-(\d+)-by-.*?-tag-(.+)-(\d+)\.png", re.IGNORECASE)
+
+_OPAQUE = 127
 
 
 def listed_pairs(file: AnnotationFile, folder: Path, root: Path, category: str | None) -> Pairing:
@@ -79,9 +80,14 @@ def _coco_pairs(path: Path, folder: Path, root: Path, category: str | None) -> P
 def coco_names(path: Path) -> set[str]:
     """The categories of which a COCO JSON has annotations. Raises MaskError if it is broken."""
     content = read_json(path)
-    names = {str(record.get("id")): str(record.get("name")) for record in coco_records(content, "categories", path)}
-    used = {str(record.get("category_id")) for record in coco_records(content, "annotations", path)}
+    names = {_key(record.get("id")): str(record.get("name")) for record in coco_records(content, "categories", path)}
+    used = {_key(record.get("category_id")) for record in coco_records(content, "annotations", path)}
     return {names[number] for number in used & names.keys()}
+
+
+def _key(value: object) -> str:
+    """An id as text, in which some tools write it."""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def brush_pictures(files: Sequence[Path]) -> list[Path]:
@@ -111,7 +117,7 @@ def brush_pairs(root: Path, pictures: Sequence[Path]) -> Pairing:
         if several:
             draw = draw_problem(f"task {task} has several annotations.", root, "Keep the pictures of one of them.")
         marks.append(Mark(match[3], draw))
-    with_size = decode(places[matches[0][0]])
+    with_size = decode(places[matches[0][0]], error=MaskError)
     marked = MarkedPhoto(root, f"task {task}", (with_size.height, with_size.width), tuple(marks))
     name = photos[0].relative_to(root).as_posix()
     return Pairing((Pair(photos[0], places[matches[0][0]], name, marked=marked),), {})
@@ -119,10 +125,10 @@ def brush_pairs(root: Path, pictures: Sequence[Path]) -> Pairing:
 
 def _draw(size: tuple[int, int], *, picture: Path) -> BoolMask:
     """The alpha that Label Studio writes as grey, 0 to 255."""
-    labels = np.asarray(picture_labels(decode(picture), picture))
-    if labels.shape != size:
-        raise ShotsError("the pictures of one task have several sizes.", path=picture, hint="Export them again.")
-    return labels > (127 if labels.dtype != bool else 0)
+    grey = np.asarray(decode(picture, error=MaskError).convert("L"))
+    if grey.shape != size:
+        raise MaskError("the pictures of one task have several sizes.", path=picture, hint="Export them again.")
+    return np.asarray(grey > _OPAQUE)
 
 
 def _missing(folder: Path, name: str) -> Path:

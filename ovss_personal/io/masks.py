@@ -46,12 +46,8 @@ def load_mask(
     """
     if label is not None and label == ignore:
         raise UsageError(f"label {label} cannot be both the object and ignored.")
-    if Path(path).suffix.lower() == ".npy":
+    if Path(path).suffix.lower() in (".npy", ".npz"):
         labels = array_labels(_load_array(path), path)
-    elif Path(path).suffix.lower() == ".npz":
-        array = one_mask(load_npz(path), path)
-        check_pixels(array.shape[1], array.shape[0], path, MaskError)
-        labels = array_labels(array, path)
     else:
         picture = decode(path, error=MaskError)
         if label is not None and picture.format in ("JPEG", "MPO"):
@@ -99,7 +95,10 @@ def _load_array(path: str | Path) -> npt.NDArray[Any]:
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module="numpy")
-            array: npt.NDArray[Any] = np.lib.format.open_memmap(path, mode="r")
+            zipped = path.suffix.lower() == ".npz"
+            array: npt.NDArray[Any] = load_npz(path) if zipped else np.lib.format.open_memmap(path, mode="r")
+    except MaskError:
+        raise
     except Exception as exc:  # a broken header raises anything from SyntaxError to OverflowError
         reason = str(exc).rstrip(".") or type(exc).__name__
         raise MaskError(

@@ -11,7 +11,7 @@ from pathlib import Path
 from ovss_personal.errors import MaskError, OvssError, ShotsError
 from ovss_personal.io.annotations import the_one_name
 from ovss_personal.io.archives import OTHER_ARCHIVES, Unpacked, is_zip
-from ovss_personal.io.files import list_files
+from ovss_personal.io.files import glob_files, list_files
 from ovss_personal.io.formats.class_pictures import LABEL_MAP
 from ovss_personal.io.formats.table import ANNOTATION_SUFFIXES, COCO, AnnotationFile, look_at
 from ovss_personal.io.images import IMAGE_SUFFIXES
@@ -58,7 +58,7 @@ def find_pairs(source: str | Path, category: str | None = None) -> Pairing:
     if source.is_file():
         return _chosen(_of_file(source, category), category, source)
     if not source.is_dir():
-        photos = {Path(match) for match in sorted(glob.glob(str(source)))} if glob.has_magic(str(source)) else set()
+        photos = set(glob_files(source)) if glob.has_magic(str(source)) else set()
         if not photos:
             raise ShotsError("there is no such folder.", path=source, hint="Check the spelling.")
         return _chosen(_only(photos, category), category, source)

@@ -28,6 +28,7 @@ from PIL import Image
 
 from ovss_personal.errors import InputError, MaskError, OvssWarning, ShotsError
 from ovss_personal.io import archives
+from ovss_personal.io.images import find_images
 from ovss_personal.io.photo_names import PhotoIndex
 from ovss_personal.io.shots import find_pairs, load_shots
 
@@ -82,10 +83,11 @@ def test_one_photo_or_a_pattern_of_them(tmp_path: Path) -> None:
         write_mask(folder / "masks" / f"{number}.png")
     [shot] = load_shots(folder / "images" / "2.jpg")
     assert shot.name == "images/2.jpg"
-    pattern = tmp_path / "photos [[]2024]" / "images" / "[12].jpg"
+    pattern = folder / "images" / "[12].jpg"  # brackets of a folder that is there are its name's
     assert [shot.name for shot in load_shots(pattern)] == ["images/1.jpg", "images/2.jpg"]
     with pytest.raises(ShotsError, match="no such folder"):
-        load_shots(tmp_path / "photos [[]2024]" / "x*.jpg")
+        load_shots(folder / "x*.jpg")
+    assert [photo.name for photo in find_images([folder / "images" / "[23].*"])] == ["2.jpg", "3.jpg"]
 
 
 def test_an_annotation_file_of_one_photo_named_outright(tmp_path: Path) -> None:

@@ -139,7 +139,7 @@ def draw_polygon(points: Any, path: Path, what: str, holes: Sequence[Any] = (), 
 
     def draw(size: tuple[int, int]) -> BoolMask:
         scale = np.array([1.0, 1.0] if share is None else [size[1] / share, size[0] / share])
-        rings = []
+        filled = []
         for ring in (points, *holes):
             pairs = np.asarray(flat_points(ring, path, what)).reshape(-1, 2)
             if share is not None and (abs(pairs) > 2 * share).any():
@@ -148,8 +148,11 @@ def draw_polygon(points: Any, path: Path, what: str, holes: Sequence[Any] = (), 
                     path=path,
                     hint="Export it again.",
                 )
-            rings.append((pairs * scale).ravel().tolist())
-        return fill_rings(rings, size)
+            filled.append(fill_rings([(pairs * scale).ravel().tolist()], size))
+        mask, *cut = filled
+        for hole in cut:
+            mask &= ~hole
+        return mask
 
     return draw
 
