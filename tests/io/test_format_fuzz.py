@@ -89,11 +89,11 @@ def changed_json(draw: Callable[..., Any], sound: Any) -> Any:
         container, key = found[draw(st.integers(0, len(found) - 1))]
         change = draw(st.sampled_from(["value", "drop", "double"]))
         if change == "value":
-            container[key] = draw(VALUES)
+            container[key] = copy.deepcopy(draw(VALUES))  # what is drawn is shared between examples
         elif change == "drop":
             del container[key]
         elif isinstance(container, list):
-            container.append(container[key])
+            container.append(copy.deepcopy(container[key]))
     return value
 
 
