@@ -20,7 +20,7 @@ MASK_FOLDERS = (
     *("masks", "mask", "segmentationclasspng", "segmentationclass", "segmentations", "segmentation"),
     *("labels", "label", "gt", "ground_truth", "groundtruth", "annotations", "ann", "segmentationobject"),
 )
-SPLITS = ("train", "valid", "val", "validation", "test")
+SPLITS = ("train", "valid", "val", "validation", "test", "obj_train_data")
 
 _AFFIX = "mask|masks|seg|segm|segmentation|label|labels|gt|matte"
 _MASK_SUFFIX = re.compile(rf"(.+)[_\-. ](?:{_AFFIX})")

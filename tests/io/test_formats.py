@@ -215,6 +215,13 @@ def test_yolo_lines_that_are_no_polygon(album: Path, line: str, says: str) -> No
     assert says in problem(album)
 
 
+def test_yolo_of_boxes_as_cvat_has_it(tmp_path: Path) -> None:
+    write_photo(tmp_path / "obj_train_data" / "1.jpg")
+    write_text(tmp_path / "obj_train_data" / "1.txt", "0 0.5 0.5 0.2 0.2\n")
+    write_text(tmp_path / "obj.names", "mug\n")
+    assert "obj_train_data/1.txt: line 1 is a box" in problem(tmp_path)
+
+
 def test_a_caption_is_no_mask(album: Path) -> None:
     write_text(album / "1.txt", "a photo of my mug\n")
     assert "1.jpg (no mask of this name; 1.txt is not read as a mask). Export masks as PNG" in problem(album)
@@ -375,6 +382,14 @@ def test_npz(tmp_path: Path) -> None:
         ("a.json", [{"data_row": {}}], "this is Labelbox's JSON, which is not read"),
         ("a.json", [{"image": "1.jpg", "annotations": []}], "CreateML's JSON of boxes, which is not read"),
         ("a.xml", '<annotations><track id="0"></track></annotations>', "CVAT for video 1.1, which is not read"),
+        (
+            "1.xml",
+            "<annotation><object><polygon></polygon></object></annotation>",
+            "LabelMe's XML, which is not read. In",
+        ),
+        ("a.csv", "#filename,file_size,region_shape_attributes", "VIA's CSV, which is not read. In VIA, export JSON"),
+        ("a.csv", "filename,width,height,class,xmin,ymin,xmax,ymax", "a CSV of boxes, which is not read"),
+        ("a.ndjson", '{"data_row": {"id": 1}}', "Labelbox's lines of JSON, which is not read"),
         ("1.xml", "<annotation><object></object></annotation>", "Pascal VOC's XML of boxes, which is not read"),
     ],
 )

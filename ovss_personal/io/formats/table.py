@@ -21,8 +21,8 @@ from ovss_personal.io.formats.yolo import is_yolo, read_yolo
 
 __all__ = ["ANNOTATION_SUFFIXES", "COCO", "FORMATS", "LABELME", "AnnotationFile", "Format", "look_at"]
 
-ANNOTATION_SUFFIXES = {".json", ".txt", ".xml"}
-Kind = Literal["json", "xml", "txt"]
+ANNOTATION_SUFFIXES = {".csv", ".json", ".jsonl", ".ndjson", ".txt", ".xml"}
+Kind = Literal["json", "jsonl", "xml", "txt", "csv"]
 
 
 @dataclass(frozen=True)
@@ -80,12 +80,13 @@ def look_at(path: Path, root: Path) -> AnnotationFile | None:
         MaskError: a JSON or XML file that is broken.
     """
     kind = path.suffix.lower().removeprefix(".")
+    kind = "jsonl" if kind == "ndjson" else kind
     content: Any
     if kind == "json":
         content = read_any_json(path)
     elif kind == "xml":
         content = read_xml(path)
-    elif kind == "txt":
+    elif path.suffix.lower() in ANNOTATION_SUFFIXES:
         try:
             content = read_text(path) if path.stat().st_size else ""  # empty: YOLO's for a photo without objects
         except MaskError:  # anything may be called .txt
@@ -107,6 +108,14 @@ def _list_has(*keys: str) -> Callable[[Any], bool]:
 
 def _is_voc(root: Element) -> bool:
     return root.tag == "annotation"
+
+
+def _is_labelme_xml(root: Element) -> bool:
+    return _is_voc(root) and (root.find("object/polygon") is not None or root.find("object/segm") is not None)
+
+
+def _first_line_has(*words: str) -> Callable[[Any], bool]:
+    return lambda text: all(word in text.partition("\n")[0] for word in words)
 
 
 COCO = Format("COCO", "json", _has("images"))
@@ -137,7 +146,11 @@ FORMATS: tuple[Format, ...] = (
     Format("GeoJSON", "json", _has("type", "features"), "one", instead="Export masks as PNG."),
     Format("CVAT for images 1.1", "xml", is_cvat_images, read=read_cvat),
     Format("CVAT for video 1.1", "xml", is_cvat_video, instead="In CVAT, export CVAT for images 1.1 or COCO 1.0."),
+    Format("LabelMe's XML", "xml", _is_labelme_xml, "one", instead="In CVAT, export CVAT for images 1.1 or COCO 1.0."),
     Format("Pascal VOC's XML of boxes", "xml", _is_voc, "one", instead="Export Segmentation mask 1.1, or COCO."),
     Format("CVAT's Segmentation mask 1.1", "txt", is_label_map, read=read_label_map),
     Format("YOLO", "txt", is_yolo, "one"),
+    Format("VIA's CSV", "csv", _first_line_has("filename", "shape_attributes"), instead="In VIA, export JSON or COCO."),
+    Format("a CSV of boxes", "csv", _first_line_has("xmin", "ymin"), instead=_AS_COCO),
+    Format("Labelbox's lines of JSON", "jsonl", _first_line_has('"data_row"'), instead=_AS_COCO),
 )
