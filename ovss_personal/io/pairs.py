@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import glob
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
+from typing import Concatenate, ParamSpec, TypeVar
 
 from ovss_personal.errors import MaskError, OvssError, ShotsError
 from ovss_personal.io.annotations import the_one_name
@@ -27,6 +29,8 @@ _LAYOUTS = (
 )
 _CONCEPT_FILE = "adapter_config.json"
 _BESIDE = {"annotations", "annotation", "ann", "labels"}  # where annotation files stand, beside a folder of photos
+Options = ParamSpec("Options")
+Result = TypeVar("Result")
 _YAML = {".yaml", ".yml"}
 
 
@@ -68,14 +72,15 @@ def find_pairs(source: str | Path, category: str | None = None) -> Pairing:
     return _chosen(pairing, category, source)
 
 
-@contextmanager
-def named_after_zip(pair: Pair) -> Iterator[None]:
-    """Makes the errors of the block name the zip that a pair is from, not the temporary folder."""
-    if not isinstance(pair.kept, Unpacked):
-        yield
-        return
-    with _renamed(pair.kept):
-        yield
+def named_after_zip(load: Callable[Concatenate[Pair, Options], Result]) -> Callable[Concatenate[Pair, Options], Result]:
+    """Makes the errors of a function of a pair name the zip that the pair is from, not the temporary folder."""
+
+    @functools.wraps(load)
+    def named(pair: Pair, *args: Options.args, **options: Options.kwargs) -> Result:
+        with _renamed(pair.kept) if isinstance(pair.kept, Unpacked) else nullcontext():
+            return load(pair, *args, **options)
+
+    return named
 
 
 def _of_file(path: Path, category: str | None) -> Pairing:

@@ -76,6 +76,7 @@ def load_shots(
     return shots
 
 
+@named_after_zip
 def load_pair(
     pair: Pair,
     *,
@@ -89,21 +90,18 @@ def load_pair(
     Raises:
         ImageError, MaskError: the photo or mask cannot be used.
     """
-    with named_after_zip(pair):
-        image = load_image(pair.image)
-        size = (image.shape[0], image.shape[1])
-        exif = exif_orientation(pair.image)
-        if pair.coco is not None:
-            result = coco_mask_of(pair.coco, size=size, exif=exif, orientation=mask_orientation)
-        elif pair.marked is not None:
-            result = marked_mask(pair.marked, size=size, exif=exif, orientation=mask_orientation)
-        elif _is_json(pair):
-            result = load_labelme(pair.mask, size=size, exif=exif, category=category, orientation=mask_orientation)
-        else:
-            result = load_mask(
-                pair.mask, size=size, exif=exif, label=label, ignore=ignore, orientation=mask_orientation
-            )
-        return Shot(image, result.mask, pair.name, sha256_file(pair.image), result.ignore)
+    image = load_image(pair.image)
+    size = (image.shape[0], image.shape[1])
+    exif = exif_orientation(pair.image)
+    if pair.coco is not None:
+        result = coco_mask_of(pair.coco, size=size, exif=exif, orientation=mask_orientation)
+    elif pair.marked is not None:
+        result = marked_mask(pair.marked, size=size, exif=exif, orientation=mask_orientation)
+    elif _is_json(pair):
+        result = load_labelme(pair.mask, size=size, exif=exif, category=category, orientation=mask_orientation)
+    else:
+        result = load_mask(pair.mask, size=size, exif=exif, label=label, ignore=ignore, orientation=mask_orientation)
+    return Shot(image, result.mask, pair.name, sha256_file(pair.image), result.ignore)
 
 
 def _checked_category(pairs: Sequence[Pair], label: int | None, category: str | None, source: str | Path) -> str | None:
