@@ -8,10 +8,9 @@ import stat
 import tempfile
 import weakref
 import zipfile
-import zlib
 from pathlib import Path, PurePosixPath
 
-from ovss_personal.errors import ResourceError, ShotsError
+from ovss_personal.errors import OvssError, ResourceError, ShotsError
 from ovss_personal.io.files import reason, require_file
 
 __all__ = ["OTHER_ARCHIVES", "Unpacked", "is_zip"]
@@ -47,15 +46,17 @@ class Unpacked:
         try:
             folder.mkdir()
             _unpack(path, folder)
-        except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, ValueError) as error:
-            raise ShotsError(
-                f"this is no zip that can be read: {reason(error)}.", path=path, hint="Make it again."
-            ) from error
+        except OvssError:
+            raise
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise ResourceError("the disk is too full to unpack it.", path=path, hint="Free some space.") from error
             raise ShotsError(
-                f"the zip cannot be unpacked: {reason(error)}.", path=path, hint="Unpack it yourself."
+                f"the zip cannot be unpacked: {reason(error):.200}.", path=path, hint="Unpack it yourself."
+            ) from error
+        except Exception as error:  # broken bytes raise anything: BadZipFile, zlib.error, NotImplementedError, ...
+            raise ShotsError(
+                f"this is no zip that can be read: {reason(error):.200}.", path=path, hint="Make it again."
             ) from error
         self.folder = _only_folder(folder)
 
@@ -122,7 +123,7 @@ def _too_large(path: Path) -> ShotsError:
 
 
 def _is_junk(entry: zipfile.ZipInfo) -> bool:
-    return entry.is_dir() or entry.filename.split("/")[0] in _JUNK
+    return entry.filename.endswith("/") or entry.filename.split("/")[0] in _JUNK
 
 
 def _only_folder(folder: Path) -> Path:

@@ -76,7 +76,7 @@ def named_after_zip(load: Callable[Concatenate[Pair, Options], Result]) -> Calla
     """Makes the errors of a function of a pair name the zip that the pair is from, not the temporary folder."""
 
     @functools.wraps(load)
-    def named(pair: Pair, *args: Options.args, **options: Options.kwargs) -> Result:
+    def named(pair: Pair, /, *args: Options.args, **options: Options.kwargs) -> Result:
         with _renamed(pair.kept) if isinstance(pair.kept, Unpacked) else nullcontext():
             return load(pair, *args, **options)
 
