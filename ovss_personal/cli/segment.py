@@ -57,6 +57,10 @@ def segment(
     name: Annotated[
         list[str] | None, typer.Option("--as", help="Another name for the concept; once for each --concept.")
     ] = None,
+    formats: Annotated[
+        list[str] | None,
+        typer.Option("--format", help="Also write what was found as coco, labelme, yolo, cvat or png; by comma."),
+    ] = None,
     overwrite: Overwrite = False,
     base: BaseOptions = DEFAULT_BASE,
     no_cache: NoCache = False,
@@ -68,14 +72,16 @@ def segment(
     Each photo gets NAME.labels.png (an index into the words), NAME.CONCEPT.png (0 or 255) and
     NAME.overlay.png; all of them share one result.json, which is written last. A photo that cannot be read
     is reported, the others are done, and the exit code is 3. A word that contains a concept, as in "hat on my dog",
-    is composed of what was learned and the rest; result.json says how.
+    is composed of what was learned and the rest; result.json says how. Each --format gets a folder of its own in --out.
     """
     from ovss_personal.io.images import find_images
     from ovss_personal.io.vocabulary import check_concepts
+    from ovss_personal.io.writers import chosen_formats, written
     from ovss_personal.store.cache import ProposalCache
     from ovss_personal.store.files import atomic_write, locked
 
     sources = find_images(photos)
+    chosen = chosen_formats(formats or [], sources)
     _check_free(out, overwrite)
     at_once(f"segmenting {counted(len(sources), 'photo')} …")
     from ovss_personal.engine.find import Finder  # imports torch, which takes a second
@@ -96,6 +102,8 @@ def segment(
             progress(number, len(sources), "segmenting")
             work.do(source, files, only=len(sources) == 1)
         result = {**_facts(segmenter, finder, concepts), "photos": work.done, "failed": work.failed}
+        for path, data in written(chosen, work.done, out).items():
+            atomic_write(path, data)
         atomic_write(result_file, json.dumps(result, ensure_ascii=False, indent=1).encode())
     if as_json:
         print_json(result)

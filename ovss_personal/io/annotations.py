@@ -25,7 +25,9 @@ __all__ = [
     "fill_rings",
     "fill_runs",
     "finite_numbers",
+    "read_any_json",
     "read_json",
+    "read_text",
     "the_one_name",
     "united",
 ]
@@ -34,18 +36,40 @@ Holes = Literal["filled", "even-odd"]
 
 
 def read_json(path: str | Path) -> dict[str, Any]:
-    """The object in a JSON file. Raises MaskError if the file is missing, broken or holds no object."""
-    path = require_file(path, MaskError)
-    try:
-        content = json.loads(path.read_bytes().decode("utf-8-sig"))
-    except OSError as exc:
-        raise MaskError(f"the file cannot be read: {exc.strerror}.", path=path) from exc
-    except (ValueError, RecursionError) as exc:
-        reason = str(exc).rstrip(".")
-        raise MaskError(f"this is not valid JSON: {reason}.", path=path, hint="Export it again.") from exc
+    """The object in a JSON file. Raises MaskError as `read_any_json`, and if the file holds no object."""
+    content = read_any_json(path)
     if not isinstance(content, dict):
         raise MaskError(f"expected a JSON object, found {_kind(content)}.", path=path)
     return content
+
+
+def read_any_json(path: str | Path) -> Any:
+    """What a JSON file holds. Raises MaskError if the file is missing or broken."""
+    text = read_text(path)
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as exc:
+        reason = str(exc).rstrip(".")
+        raise MaskError(f"this is not valid JSON: {reason}.", path=path, hint="Export it again.") from exc
+
+
+def read_text(path: str | Path) -> str:
+    """The text of a file in UTF-8, UTF-16 or UTF-32, with a byte order mark or without.
+
+    Raises:
+        MaskError: the file is missing, empty, or in another encoding.
+    """
+    path = require_file(path, MaskError)
+    try:
+        data = path.read_bytes()
+    except OSError as exc:
+        raise MaskError(f"the file cannot be read: {exc.strerror}.", path=path) from exc
+    try:
+        return data.decode(json.detect_encoding(data)).removeprefix("\ufeff")
+    except UnicodeDecodeError as exc:
+        raise MaskError(
+            f"the text is neither UTF-8 nor UTF-16 (byte {exc.start + 1}).", path=path, hint="Save it as UTF-8."
+        ) from exc
 
 
 def finite_numbers(values: object) -> list[float] | None:

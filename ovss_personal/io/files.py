@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
+import os
 import stat
 from pathlib import Path
 
 from ovss_personal.errors import InputError
 
-__all__ = ["list_files", "reason", "require_file", "sha256_file"]
+__all__ = ["glob_files", "list_files", "reason", "require_file", "sha256_file"]
 
 _JUNK = {"thumbs.db", "desktop.ini"}
 
@@ -46,6 +48,20 @@ def list_files(folder: Path) -> list[Path]:
         for entry in entries
         if not entry.name.startswith(".") and entry.name.casefold() not in _JUNK and entry.is_file()
     ]
+
+
+def glob_files(pattern: Path) -> list[Path]:
+    """What a pattern names, sorted; in names of folders that are there as written, brackets and stars mean themselves.
+
+    >>> glob_files(Path("photos [2024]/*.jpg"))  # of the folder "photos [2024]", if there is one
+    []
+    """
+    literal, parts = Path(pattern.anchor), list(pattern.parts[1 if pattern.anchor else 0 :])
+    while parts and (literal / parts[0]).exists():
+        literal /= parts.pop(0)
+    if not parts:
+        return [literal]
+    return [Path(match) for match in sorted(glob.glob(os.path.join(glob.escape(str(literal)), *parts), recursive=True))]
 
 
 def sha256_file(path: str | Path) -> str:

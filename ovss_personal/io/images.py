@@ -15,7 +15,7 @@ import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
 from ovss_personal.errors import ImageError, InputError, OvssError, OvssWarning, ResourceError
-from ovss_personal.io.files import require_file
+from ovss_personal.io.files import glob_files, require_file
 from ovss_personal.io.folders import IMAGE_SUFFIXES, left_out, no_photo, photo_files, tell_left_out
 from ovss_personal.pixels.images import (
     MAX_PIXELS,
@@ -138,8 +138,7 @@ def _matches(path: Path) -> list[Path]:
         return photos
     if path.exists() or not glob.has_magic(str(path)):
         return [require_file(path)]
-    matches = [Path(match) for match in sorted(glob.glob(str(path), recursive=True))]
-    return [file for file in matches if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file()]
+    return [file for file in glob_files(path) if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file()]
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ from ovss_personal.errors import MaskError, UsageError
 from ovss_personal.io.files import require_file
 from ovss_personal.io.images import decode
 from ovss_personal.io.mask_checks import MaskOrientation, MaskResult, check_mask
+from ovss_personal.io.npz import load_npz
 from ovss_personal.pixels.images import check_pixels, orientation_of, upright
 from ovss_personal.pixels.mask_pictures import number_values, picture_values
 from ovss_personal.pixels.masks import one_mask
@@ -31,10 +32,10 @@ def load_mask(
     invert: bool = False,
     orientation: MaskOrientation = "upright",
 ) -> MaskResult:
-    """The object in a picture or `.npy` file, by the rule of `pixels.masks`, made to fit its photo.
+    """The object in a picture, `.npy` or `.npz` file, by the rule of `pixels.masks`, made to fit its photo.
 
     Args:
-        path: PNG or any other picture that `load_image` reads, or `.npy`.
+        path: PNG or any other picture that `load_image` reads, `.npy`, or `.npz`.
         size: (H, W) of the upright photo.
         exif: how the photo is stored (`exif_orientation`), 1 to 8.
         label: which label is the object, where the file holds several; of a picture of several colours, 0xRRGGBB.
@@ -48,7 +49,7 @@ def load_mask(
     """
     if label is not None and label == ignore:
         raise UsageError(f"label {label} cannot be both the object and ignored.")
-    if Path(path).suffix.lower() == ".npy":
+    if Path(path).suffix.lower() in (".npy", ".npz"):
         values = number_values(_load_array(path), path)
     else:
         picture = decode(path, error=MaskError)
@@ -68,7 +69,10 @@ def _load_array(path: str | Path) -> npt.NDArray[Any]:
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module="numpy")
-            array: npt.NDArray[Any] = np.lib.format.open_memmap(path, mode="r")
+            zipped = path.suffix.lower() == ".npz"
+            array: npt.NDArray[Any] = load_npz(path) if zipped else np.lib.format.open_memmap(path, mode="r")
+    except MaskError:
+        raise
     except Exception as exc:  # a broken header raises anything from SyntaxError to OverflowError
         reason = str(exc).rstrip(".") or type(exc).__name__
         raise MaskError(

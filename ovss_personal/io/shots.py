@@ -10,14 +10,17 @@ from typing import TypedDict
 
 from ovss_personal.errors import OvssWarning, ShotsError, UsageError, counted
 from ovss_personal.io.annotations import Holes, the_one_name
+from ovss_personal.io.archives import is_zip
 from ovss_personal.io.coco import coco_mask_of
 from ovss_personal.io.files import list_files, sha256_file
 from ovss_personal.io.folders import IMAGE_SUFFIXES, left_out, tell_left_out
+from ovss_personal.io.formats.marks import marked_mask
 from ovss_personal.io.images import exif_orientation, load_image
 from ovss_personal.io.labelme import labelme_labels, load_labelme
 from ovss_personal.io.mask_checks import MaskOrientation
 from ovss_personal.io.masks import load_mask
-from ovss_personal.io.pairs import Pair, Pairing, find_pairs
+from ovss_personal.io.matching import NOT_READ
+from ovss_personal.io.pairs import Pair, Pairing, find_pairs, named_after_zip
 from ovss_personal.structures import Shot
 
 __all__ = ["Pair", "Pairing", "find_pairs", "load_pair", "load_shots", "tell_of_unread"]
@@ -44,16 +47,16 @@ def load_shots(
     holes: Holes = "filled",
     mask_orientation: MaskOrientation = "upright",
 ) -> list[Shot]:
-    """Photos and masks from a folder or COCO JSON (layouts: `find_pairs`), sorted by name.
+    """Photos and masks from a folder, zip or annotation file (layouts: `find_pairs`), sorted by name.
 
     Only what is chosen is decoded. Warns of files left without a partner, and of a photo that is there twice.
 
     Args:
-        source: the folder or COCO JSON.
+        source: the folder or file.
         count: how many shots; all by default. Fewer than there are is a choice that `seed` decides.
         seed: decides the choice, the same on every machine.
         label: which label of a picture or `.npy` is the object, where there are several.
-        category: which category of a COCO JSON or label of a LabelMe JSON is the object.
+        category: which category of an annotation file is the object.
         ignore: which label of a picture or `.npy` is void.
         invert: the masks mark what is not the object.
         holes: whether a polygon inside another of the same object is filled or, by "even-odd", a hole.
@@ -70,7 +73,9 @@ def load_shots(
     tell_of_unread(source)
     pairs: Sequence[Pair] = pairing.pairs
     if not pairs or len(pairs) < (count or 1):
-        raise ShotsError(_too_few(pairing, count or 1), path=source, hint="Add photos with masks.")
+        unread = any(NOT_READ in reason for reason in pairing.unpaired.values())
+        hint = "Export masks as PNG, COCO or LabelMe." if unread else "Add photos with masks."
+        raise ShotsError(_too_few(pairing, count or 1), path=source, hint=hint)
     if pairing.unpaired:
         warnings.warn(f"{source}: left out {_listed(pairing)}.", OvssWarning, stacklevel=2)
     if count is not None:
@@ -96,6 +101,7 @@ def load_shots(
     return shots
 
 
+@named_after_zip
 def load_pair(
     pair: Pair,
     *,
@@ -116,6 +122,8 @@ def load_pair(
     drawn = _Drawn(size=size, exif=exif_orientation(pair.image), invert=invert, orientation=mask_orientation)
     if pair.coco is not None:
         result = coco_mask_of(pair.coco, **drawn, holes=holes)
+    elif pair.marked is not None:
+        result = marked_mask(pair.marked, **drawn)
     elif _is_json(pair):
         result = load_labelme(pair.mask, **drawn, holes=holes, category=category)
     else:
@@ -127,6 +135,8 @@ def tell_of_unread(source: str | Path) -> None:
     """Warns of pictures beside the shots that are neither photos nor masks, as they cannot be read."""
     folder = Path(source)
     folder = folder if folder.is_dir() else folder.parent
+    if is_zip(Path(source)) or not folder.is_dir():  # beside a zip lie other things; a pattern's folder may be one too
+        return
     for place in (folder, *(entry for entry in sorted(folder.iterdir()) if entry.name.casefold() == "images")):
         if place.is_dir():
             known = [file for file in list_files(place) if file.suffix.lower() in IMAGE_SUFFIXES]
@@ -134,16 +144,19 @@ def tell_of_unread(source: str | Path) -> None:
 
 
 def _checked_category(pairs: Sequence[Pair], label: int | None, category: str | None, source: str | Path) -> str | None:
-    """The category of the object, the same in all LabelMe files; or None where no file has categories."""
-    json_pairs = [pair for pair in pairs if _is_json(pair)]
-    if category is not None and not json_pairs:
+    """The category of the object, the same in all annotation files; or None where no file has categories."""
+    annotated = [pair for pair in pairs if pair.marked is not None or _is_json(pair)]
+    if category is not None and not annotated:
         raise UsageError("a category is chosen, but the masks are pictures.", path=source, hint="Use --label instead.")
-    if label is not None and len(json_pairs) == len(pairs):
+    if label is not None and len(annotated) == len(pairs):
         raise UsageError(
-            "a label is chosen, but the masks are JSON files.", path=source, hint="Use --category instead."
+            f"a label is chosen, but the masks are {'JSON' if all(map(_is_json, pairs)) else 'annotation'} files.",
+            path=source,
+            hint="Use --category instead.",
         )
-    labels = [labelme_labels(pair.mask) for pair in json_pairs if pair.coco is None]
-    return the_one_name(set().union(*labels), category, source) if labels else category
+    marks = [{mark.category for mark in pair.marked.marks} for pair in annotated if pair.marked is not None]
+    labels = [labelme_labels(pair.mask) for pair in annotated if pair.coco is None and pair.marked is None]
+    return the_one_name(set().union(*marks, *labels), category, source) if labels else category
 
 
 def _is_json(pair: Pair) -> bool:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from ovss_personal.config import FitConfig
 from ovss_personal.errors import ConceptError, ConfigError, VocabularyError, counted
+from ovss_personal.io.archives import is_zip
 from ovss_personal.io.vocabulary import check_word
 from ovss_personal.store.concept_files import (
     CARD_FILE,
@@ -27,6 +28,7 @@ from ovss_personal.store.concept_files import (
     read_config,
     read_head,
 )
+from ovss_personal.store.concept_zip import unpacked_concept
 from ovss_personal.store.files import atomic_folder
 
 if TYPE_CHECKING:
@@ -123,7 +125,7 @@ class Concept:
 
     @classmethod
     def from_pretrained(cls, source: str | Path) -> Concept:
-        """Read a concept from its folder, or from a `user/name` repository of the Hugging Face hub.
+        """Read a concept from its folder, a zip of it, or a `user/name` repository of the Hugging Face hub.
 
         The hub is asked only where `user` is no folder here, so that a misspelt path opens no connection;
         with HF_HUB_OFFLINE set, only what was downloaded before is found.
@@ -131,6 +133,9 @@ class Concept:
         Raises:
             ConceptError: it is not there, or anything in it is missing, broken, of a newer format or not finite.
         """
+        if is_zip(Path(source)) and Path(source).is_file():
+            with unpacked_concept(Path(source)) as unpacked:
+                return cls.from_pretrained(unpacked)
         folder = Path(source)
         if re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", str(source), re.ASCII) and not folder.parent.exists():
             folder = download(str(source))

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 from corpus import write_photo
+from end_to_end.bad_exports import BAD_EXPORTS
 from end_to_end.bad_files import BAD_FILES, ODD_FILES
 from end_to_end.bad_requests import BAD_REQUESTS, ODD_REQUESTS
 from end_to_end.commands import attempt, run
@@ -20,7 +21,7 @@ from end_to_end.sound import PERSONALIZE, SEGMENT, Bad, Odd, config, make_sound_
 
 from ovss_personal.bases.embedded.base import EmbeddedBase
 
-BAD = [*BAD_FILES, *BAD_REQUESTS]
+BAD = [*BAD_FILES, *BAD_EXPORTS, *BAD_REQUESTS]
 ODD = [*ODD_FILES, *ODD_REQUESTS]
 
 

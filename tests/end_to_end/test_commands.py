@@ -36,6 +36,12 @@ def contents(folder: Path | str) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in Path(folder).iterdir()}
 
 
+def files_in(folder: Path | str) -> dict[str, bytes]:
+    """All files, also in subfolders, by their paths from the folder."""
+    paths = [path for path in Path(folder).rglob("*") if path.is_file()]
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
+
+
 def blind(monkeypatch: pytest.MonkeyPatch, after: int, error: BaseException) -> None:
     """The base sees `after` pictures, then raises."""
     see = EmbeddedBase.propose
@@ -160,6 +166,37 @@ def test_a_second_run_gives_the_same_bytes_also_with_a_warm_cache(
     warm = run(*arguments, "--out", "warm", "--json")
     assert contents("warm") == contents(segmented)
     assert warm.facts == json.loads(Path("warm/result.json").read_text())
+
+
+def test_what_was_found_is_written_for_other_tools_and_read_back(
+    segmented: Path, album: Path, ball: Path, box: Path
+) -> None:
+    concepts = ("--concept", str(ball), "--concept", str(box))
+    formats = ("--format", "coco,labelme", "--format", "yolo, cvat,png")
+    run("segment", str(album / "photos"), *concepts, *WORDS, *formats, "--out", "out")
+    assert sorted(path.name for path in Path("out").iterdir() if path.is_dir()) == (
+        ["coco", "cvat", "labelme", "png", "yolo"]
+    )
+    assert {name: data for name, data in files_in("out").items() if "/" not in name} == contents(segmented)
+    areas = {
+        Path(photo["photo"]).name: next(word for word in photo["words"] if word["word"] == "my ball")
+        for photo in photos_of(segmented)
+    }
+    wanted = {name: word["area"] for name, word in areas.items() if word["present"]}
+    for folder in ("coco", "labelme", "yolo", "cvat", "png"):
+        shutil.copytree(
+            album / "photos", Path("out") / folder / ("." if folder == "labelme" else "images"), dirs_exist_ok=True
+        )
+        found = run("inspect", f"out/{folder}", "--category", "my ball", "--out", f"{folder}.png", "--json").facts
+        measured = {Path(shot["image"]).name: shot["area"] for shot in found["shots"]}
+        if folder == "png":  # where a few pixels are painted too
+            measured = {name: area for name, area in measured.items() if name in wanted}
+        assert measured == pytest.approx(wanted, rel=0.02)
+
+
+def test_segment_in_a_format_that_there_is_not(album: Path) -> None:
+    outcome = attempt("segment", str(album / "photos"), "--words", "grass", "--format", "voc", "--out", "out")
+    assert outcome.code == 2 and "there is no format 'voc'" in outcome.stderr and not Path("out").exists()
 
 
 def test_a_photo_turned_by_exif_comes_back_upright(segmented: Path, album: Path, ball: Path, box: Path) -> None:

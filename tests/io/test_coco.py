@@ -232,7 +232,7 @@ def test_two_images_of_one_id(tmp_path: Path) -> None:
     ("content", "message"),
     [
         (b"{", "not valid JSON: Expecting property name"),
-        (b"\xff\xfe\x00", "not valid JSON"),
+        (b"\xff\xfe\x00", "neither UTF-8 nor UTF-16"),
         (b"[" * 100_000, "not valid JSON"),
         (b'{"images": ' + b"9" * 5000 + b"}", "not valid JSON"),
         (b"[1]", "expected a JSON object, found a list"),

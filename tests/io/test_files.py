@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ovss_personal.errors import ImageError, InputError
-from ovss_personal.io.files import list_files, require_file, sha256_file
+from ovss_personal.io.files import glob_files, list_files, require_file, sha256_file
 
 
 def test_require_file(tmp_path: Path) -> None:
@@ -50,3 +50,14 @@ def test_sha256_file(tmp_path: Path) -> None:
     assert sha256_file(path) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     with pytest.raises(InputError, match="cannot be read"):
         sha256_file(tmp_path)
+
+
+def test_brackets_of_a_folder_that_is_there_are_its_name_s(tmp_path: Path) -> None:
+    for name in ("trip [2024]/1.jpg", "trip [2024]/2.jpg", "trip 2/3.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("x")
+    folder = tmp_path / "trip [2024]"
+    assert glob_files(folder / "[13].jpg") == [folder / "1.jpg"]
+    assert glob_files(folder / "1.jpg") == [folder / "1.jpg"]
+    assert glob_files(tmp_path / "trip [2]" / "*.jpg") == [tmp_path / "trip 2" / "3.jpg"]
+    assert glob_files(folder / "x*") == []

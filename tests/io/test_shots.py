@@ -175,8 +175,11 @@ def test_nothing_there(tmp_path: Path) -> None:
     with pytest.raises(ShotsError, match="no photo and no mask") as caught:
         load_shots(tmp_path)
     assert "images/" in str(caught.value.hint)
+    (tmp_path / "1.md").write_text("# my bird")
+    with pytest.raises(ShotsError, match="expected a folder, a zip or an annotation file"):
+        load_shots(tmp_path / "1.md")
     path = write_photo(tmp_path / "1.jpg")
-    with pytest.raises(ShotsError, match="expected a folder or a COCO JSON"):
+    with pytest.raises(ShotsError, match=r"found 0\. Paired: nothing\. Not: 1\.jpg \(no mask"):
         load_shots(path)
     with pytest.raises(ShotsError, match=r"found 0\. Paired: nothing\. Not: 1\.jpg \(no mask"):
         load_shots(tmp_path)

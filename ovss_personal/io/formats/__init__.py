@@ -1,0 +1,1 @@
+"""Readers of what annotation tools export, one module a tool; `io.formats.table` picks by content."""
