@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ovss_personal.cli.shell import DebugFlag, JsonFlag, Overwrite, new_app, print_json, verb
+from ovss_personal.cli.printing import print_json, say
+from ovss_personal.cli.shell import (
+    DebugFlag,
+    JsonFlag,
+    Overwrite,
+    new_app,
+    verb,
+)
 from ovss_personal.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
@@ -195,7 +202,7 @@ def _make(build: Callable[[Path], Path], out: Path, overwrite: bool, as_json: bo
     if as_json:
         print_json({"manifest": str(out / MANIFEST)})
     else:
-        print(f"next: ovss-personal evaluate {out / MANIFEST}")
+        say(f"next: ovss-personal evaluate {out / MANIFEST}")
 
 
 def _check_apart(root: Path, out: Path) -> None:
@@ -261,7 +268,7 @@ def show(
         )
     else:
         told = ", ".join(f"{count} {kind}" for kind, count in counts.items() if count)
-        print(f"{chosen.name} ({chosen.class_name}): {told}; drawn in {out}")
+        say(f"{chosen.name} ({chosen.class_name}): {told}; drawn in {out}")
 
 
 def _show_instances(manifest: Path, out: Path, as_json: bool) -> None:
@@ -285,7 +292,7 @@ def _show_instances(manifest: Path, out: Path, as_json: bool) -> None:
         print_json({"sheet": str(out), **counts})
     else:
         told = ", ".join(f"{count} {kind}" for kind, count in counts.items())
-        print(f"{benchmark.name}: {told}; the first {len(pictures)} photos are drawn in {out}")
+        say(f"{benchmark.name}: {told}; the first {len(pictures)} photos are drawn in {out}")
 
 
 def _draw(pictures: Sequence[tuple[RGBImage, BoolMask | None, str]], out: Path) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ovss_personal.cli.printing import print_error, print_json, progress_bar, say
 from ovss_personal.cli.shell import (
     DEFAULT_BASE,
     BaseOptions,
@@ -15,9 +16,6 @@ from ovss_personal.cli.shell import (
     JsonFlag,
     Overwrite,
     new_app,
-    print_error,
-    print_json,
-    progress_bar,
     verb,
 )
 from ovss_personal.errors import ImageError, OutputError, UsageError
@@ -72,7 +70,7 @@ def build(
         facts = {"name": segmenter.name, "fingerprint": segmenter.fingerprint}
         print_json({"base": facts, "photos": len(read), "embeddings": len(rows), "out": str(out)})
     else:
-        print(f"{len(rows)} embeddings of what {segmenter.name} sees in {len(read)} photos, saved to {out}")
+        say(f"{len(rows)} embeddings of what {segmenter.name} sees in {len(read)} photos, saved to {out}")
 
 
 def _readable(files: list[Path], read: list[Path]) -> Iterator[RGBImage]:

@@ -7,16 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from ovss_personal.cli.printing import at_once, note, print_json, progress_bar, say_lines
 from ovss_personal.cli.shell import (
     UNNAMED_BASE,
     BaseOptions,
     DebugFlag,
     JsonFlag,
     NoCache,
-    at_once,
-    note,
-    print_json,
-    progress_bar,
     verb,
 )
 from ovss_personal.errors import UsageError
@@ -136,7 +133,7 @@ def evaluate(
             }
         )
     else:
-        print(report.markdown(run, quality), end="")
+        say_lines(report.markdown(run, quality))
 
 
 def _evaluate_instances(experiment: Experiment, out: Path | None, cache_bytes: int | None, as_json: bool) -> None:
@@ -161,7 +158,7 @@ def _evaluate_instances(experiment: Experiment, out: Path | None, cache_bytes: i
         identity = {"name": base.name, "fingerprint": base.fingerprint}
         print_json({"base": identity, **instances.facts(benchmark, measured)})
     else:
-        print(table, end="")
+        say_lines(table)
 
 
 def report_of_runs(
@@ -177,7 +174,7 @@ def report_of_runs(
     if as_json:
         print_json({"runs": [{"benchmark": r.benchmark, "base": r.base, "summary": report.summary(r)} for r in runs]})
     else:
-        print(report.paper_tables(runs), end="")
+        say_lines(report.paper_tables(runs))
 
 
 def _experiment(what: Path) -> Experiment:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ovss_personal.cli.printing import print_json, say
 from ovss_personal.cli.shell import (
     Category,
     DebugFlag,
@@ -15,7 +16,6 @@ from ovss_personal.cli.shell import (
     Label,
     MaskOrientation,
     Overwrite,
-    print_json,
     verb,
 )
 from ovss_personal.errors import ImageError, InputError, OutputError
@@ -76,10 +76,10 @@ def inspect(
         print_json({"sheet": str(out), "shots": good, "not_usable": bad})
         return
     for row in good:
-        print(f"{row['image']} with {row['mask']}: {row['width']}x{row['height']}, object {row['area']:.1%}")
+        say(f"{row['image']} with {row['mask']}: {row['width']}x{row['height']}, object {row['area']:.1%}")
     for row in bad:
-        print(f"not usable: {row['file']}: {row['reason']}")
-    print(f"{len(good)} shots, {len(bad)} not usable; drawn in {out}")
+        say(f"not usable: {row['file']}: {row['reason']}")
+    say(f"{len(good)} shots, {len(bad)} not usable; drawn in {out}")
 
 
 def _photo_or_blank(path: Path) -> RGBImage:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from ovss_personal.cli.printing import at_once, note, print_json, progress_bar, say
 from ovss_personal.cli.shell import (
     DEFAULT_BASE,
     BaseOptions,
@@ -20,10 +21,6 @@ from ovss_personal.cli.shell import (
     MaskOrientation,
     NoCache,
     Overwrite,
-    at_once,
-    note,
-    print_json,
-    progress_bar,
     verb,
 )
 from ovss_personal.config import Competitors
@@ -133,23 +130,26 @@ def personalize(
         print_json({**summary(learned), "images": str(source), "out": str(folder), "uploaded": address})
         return
     _tell(learned, source, album)
-    print(f"\nsaved to {folder}")
+    say()
+    say(f"saved to {folder}")
     if address is not None:
-        print(f"uploaded to {address}")
+        say(f"uploaded to {address}")
     following = ["segment", "PHOTO", "--concept", str(folder), "--words", learned.class_name, "--out", "out"]
     # A concept fits no base but the one it was learned on, with the same settings.
     following += base.repeated()
-    print(f"next: ovss-personal {shlex.join(following)}")
+    say(f"next: ovss-personal {shlex.join(following)}")
 
 
 def _tell(learned: Concept, source: Path, album: Path | None) -> None:
     """What was learned, from what, and how well each shot is found again."""
-    print(f"{learned.name} ({learned.class_name}), {len(learned.report.shots)} shots from {source}\n")
+    say(f"{learned.name} ({learned.class_name}), {len(learned.report.shots)} shots from {source}")
+    say()
     print_shots(learned)
     if learned.report.album:
         photos, used = learned.report.album.photos, learned.report.album.used
         seen_in = f"{used} of the {photos} photos of {album}"
-        print(f"\n{learned.name} was taken to be in {seen_in}, and learned from there as well")
+        say()
+        say(f"{learned.name} was taken to be in {seen_in}, and learned from there as well")
 
 
 def default_class_name(concept: str) -> str:
@@ -184,11 +184,11 @@ def print_shots(concept: Concept) -> None:
     """A line for each shot: how well the concept finds it again, with it and without it in the fit."""
     shots = concept.report.shots
     width = max((len(shot.name) for shot in shots), default=4)
-    print(f"{'shot':<{width}}  fit IoU  left out")
+    say(f"{'shot':<{width}}  fit IoU  left out")
     for shot in shots:
         left_out = "-" if shot.leave_one_out is None else f"{shot.leave_one_out:.2f}"
         remark = "  outlier: look at its mask" if shot.outlier else ""
-        print(f"{shot.name:<{width}}  {shot.iou:>7.2f}  {left_out:>8}{remark}")
+        say(f"{shot.name:<{width}}  {shot.iou:>7.2f}  {left_out:>8}{remark}")
 
 
 def _shots_of(concept: str) -> Path:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from ovss_personal.cli.printing import print_json, progress_bar, say
 from ovss_personal.cli.pss_training import Backbone, Device, Groups, Side, adapt, evaluate, load, report, require_free
 from ovss_personal.cli.shell import (
     DebugFlag,
@@ -14,8 +15,6 @@ from ovss_personal.cli.shell import (
     NoCache,
     Overwrite,
     new_app,
-    print_json,
-    progress_bar,
     verb,
 )
 from ovss_personal.errors import OutputError, UsageError
@@ -90,9 +89,7 @@ def group(
     if as_json:
         print_json({"list": str(path), "photos": len(grouped), "groups": sizes})
     else:
-        print(
-            f"{len(grouped)} photos in {len(sizes)} groups of {min(sizes.values())} to {max(sizes.values())} -> {path}"
-        )
+        say(f"{len(grouped)} photos in {len(sizes)} groups of {min(sizes.values())} to {max(sizes.values())} -> {path}")
 
 
 def segment(
@@ -135,7 +132,7 @@ def segment(
     if as_json:
         print_json({"out": str(out), "photos": done})
     else:
-        print(f"{len(done)} photos -> {out}")
+        say(f"{len(done)} photos -> {out}")
 
 
 def synth(
@@ -164,7 +161,7 @@ def synth(
     if as_json:
         print_json({"source": str(source), "album": str(album)})
     else:
-        print(f"next: ovss-personal pss group {album} --groups {occasions}")
+        say(f"next: ovss-personal pss group {album} --groups {occasions}")
 
 
 def _count(text: str) -> int:

@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from ovss_personal.cli.shell import DebugFlag, JsonFlag, Overwrite, print_json, progress_bar
+from ovss_personal.cli.printing import print_json, progress_bar, say, say_lines
+from ovss_personal.cli.shell import (
+    DebugFlag,
+    JsonFlag,
+    Overwrite,
+)
 from ovss_personal.errors import OutputError, OvssWarning, UsageError
 
 if TYPE_CHECKING:
@@ -98,8 +103,8 @@ def adapt(
         print_json({"network": str(network), "scores": history})
     else:
         for row in history:
-            print(f"iteration {row['iteration']:.0f}: FIoU {row['fiou']:.2%}, MIoU {row['miou']:.2%}")
-        print(f"next: ovss-personal pss evaluate {album} --weights {network}")
+            say(f"iteration {row['iteration']:.0f}: FIoU {row['fiou']:.2%}, MIoU {row['miou']:.2%}")
+        say(f"next: ovss-personal pss evaluate {album} --weights {network}")
 
 
 def evaluate(
@@ -161,7 +166,7 @@ def evaluate(
     if as_json:
         print_json(result.to_json())
     else:
-        print(user_table(result))
+        say_lines(user_table(result))
 
 
 def report(
@@ -177,7 +182,7 @@ def report(
     if as_json:
         print_json([result.to_json() for result in found])
     else:
-        print(paper_tables(found))
+        say_lines(paper_tables(found))
 
 
 def require_free(path: Path, overwrite: bool) -> None:

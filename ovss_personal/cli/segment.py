@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
+from ovss_personal.cli.printing import at_once, print_error, print_json, progress_bar, say
 from ovss_personal.cli.shell import (
     DEFAULT_BASE,
     BaseOptions,
@@ -18,10 +19,6 @@ from ovss_personal.cli.shell import (
     JsonFlag,
     NoCache,
     Overwrite,
-    at_once,
-    print_error,
-    print_json,
-    progress_bar,
     verb,
 )
 from ovss_personal.errors import ImageError, OutputError, UsageError
@@ -100,7 +97,7 @@ def segment(
     if as_json:
         print_json(result)
     else:
-        print(f"{len(work.done)} of {len(sources)} photos done, the facts in {result_file}")
+        say(f"{len(work.done)} of {len(sources)} photos done, the facts in {result_file}")
     if work.failed:
         raise typer.Exit(ImageError.exit_code)
 
@@ -131,7 +128,7 @@ class _Work:
         _write_pictures(found, files)
         self.done.append({"photo": str(source), **_describe(found, files)})
         if not self.quiet:
-            print(_line(source, found, files.overlay))
+            say(_line(source, found, files.overlay))
 
 
 def _facts(segmenter: BaseSegmenter, finder: Finder, concepts: Sequence[Concept]) -> dict[str, Any]:
