@@ -14,9 +14,13 @@ import time
 import unicodedata
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ovss_personal.errors import OutputError, ResourceError
 from ovss_personal.io.files import reason
+
+if TYPE_CHECKING:
+    from filelock import FileLock
 
 __all__ = ["atomic_folder", "atomic_write", "file_stem", "locked", "safe_name", "unused_name", "write_errors"]
 
@@ -27,6 +31,7 @@ _NAME_BYTES = 100  # leaves room for a suffix under the 255 bytes that file syst
 _HIDDEN_BYTES = 200  # of a name that is made longer by what marks a hidden file of ours
 _STALE = 3600.0  # seconds after which nobody is writing a `.part` any more
 _PART = re.compile(r"\..*\.[0-9a-f]{8}\.part", re.DOTALL)
+_INSIDE = ".ovss_personal.lock"  # of a folder that nothing can be written beside
 _WINDOWS_DEVICES = {"con", "prn", "aux", "nul"} | {f"{port}{n}" for port in ("com", "lpt") for n in range(10)}
 
 
@@ -115,26 +120,15 @@ def locked(path: str | Path, timeout: float = 0.0) -> Iterator[None]:
         OutputError: another process holds the lock, or the lock file cannot be written.
         ResourceError: the disk is full.
     """
-    from filelock import FileLock, Timeout
-
     path = Path(os.path.realpath(path))
     with write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        inside = (path.is_dir() and not os.access(path.parent, os.W_OK)) or not path.name
-        name = path / ".ovss.lock" if inside else _hidden(path, ".lock")
-        lock = FileLock(name)
         try:
-            lock.acquire(timeout=timeout)
-        except Timeout:
-            if not os.path.lexists(name):
-                raise OutputError(
-                    "cannot be written: no file can be made here.", path=path, hint="Choose another output."
-                ) from None
-            raise OutputError(
-                "another process is writing here.",
-                path=path,
-                hint="Wait until it is done, or choose another output.",
-            ) from None
+            lock = _acquired(_hidden(path, ".lock") if path.name else path / _INSIDE, path, timeout)
+        except OSError as exc:
+            if exc.errno not in (errno.EACCES, errno.EPERM, errno.EROFS) or not path.is_dir():
+                raise
+            lock = _acquired(path / _INSIDE, path, timeout)
         _sweep(path.parent, path.name)
         _sweep(path)
     try:
@@ -142,7 +136,7 @@ def locked(path: str | Path, timeout: float = 0.0) -> Iterator[None]:
     finally:
         if _lock_may_go():
             with contextlib.suppress(OSError):
-                name.unlink()
+                os.unlink(lock.lock_file)
         lock.release()
 
 
@@ -210,8 +204,22 @@ def _sweep(folder: Path, name: str = "") -> None:
                 shutil.rmtree(entry.path, ignore_errors=True)
 
 
-def _may_write(folder: Path) -> bool:
-    return os.access(folder, os.W_OK, effective_ids=os.access in os.supports_effective_ids)
+def _acquired(name: Path, path: Path, timeout: float) -> FileLock:
+    """The lock that is a file `name`, on `path`. Raises OutputError if another process holds it, and OSError."""
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(name)
+    try:
+        lock.acquire(timeout=timeout)
+    except Timeout:
+        if not os.path.lexists(name):  # as in /proc
+            raise OutputError(
+                "cannot be written: no file can be made here.", path=path, hint="Choose another output."
+            ) from None
+        raise OutputError(
+            "another process is writing here.", path=path, hint="Wait until it is done, or choose another output."
+        ) from None
+    return lock
 
 
 def _lock_may_go() -> bool:

@@ -302,7 +302,7 @@ def test_a_folder_in_an_unwritable_one_is_locked_inside(tmp_path: Path) -> None:
     out.mkdir(parents=True)
     out.parent.chmod(0o555)
     with unprivileged(), locked(out):
-        assert names(out) == [".ovss.lock"]
+        assert names(out) == [".ovss_personal.lock"]
         with pytest.raises(OutputError, match="another process"), locked(out):
             pytest.fail("the block must not run")
     out.parent.chmod(0o755)
