@@ -15,7 +15,7 @@ from ovss_personal.cli.shell import (
     new_app,
     verb,
 )
-from ovss_personal.errors import ConceptError
+from ovss_personal.errors import OvssError
 
 
 def register(app: typer.Typer) -> None:
@@ -38,7 +38,7 @@ def list_concepts(
     for config in sorted(folder.glob("*/adapter_config.json")):
         try:
             rows.append({"folder": str(config.parent), **summary(Concept.from_pretrained(config.parent))})
-        except ConceptError as error:
+        except OvssError as error:
             rows.append({"folder": str(config.parent), **error.to_json()})
     if as_json:
         print_json(rows)
@@ -55,7 +55,7 @@ def list_concepts(
 
 def show(
     *,
-    folder: Annotated[Path, typer.Argument(help="The folder of one concept.")],
+    folder: Annotated[str, typer.Argument(help="The folder of one concept, or hf://USER/NAME.")],
     as_json: JsonFlag = False,
     debug: DebugFlag = False,
 ) -> None:

@@ -85,6 +85,8 @@ def personalize(
     folder = Path("concepts", safe_name(concept)) if out is None else out
     if folder.exists() and not overwrite:
         raise OutputError("the output folder exists.", path=folder, hint="Pass --overwrite or choose another --out.")
+    if push_to_hub is not None and base.given.get("offline"):
+        raise UsageError("--push-to-hub needs a connection, and --offline opens none.", hint="Leave one of them out.")
     source = _shots_of(concept) if images is None else images
     if album is not None and album.resolve() == source.resolve():
         raise UsageError(
