@@ -37,7 +37,9 @@ def demo(
     from ovss_personal.evaluation.demo import run_demo
     from ovss_personal.store.cache import ProposalCache
 
-    results = run_demo(album, out, base.name or BaseConfig().base, note, ProposalCache(), base.given)
+    results = run_demo(
+        album, out, base.name or BaseConfig().base, note, ProposalCache(), {**base.trust(), **base.given}
+    )
     if as_json:
         print_json({"albums": [asdict(result) for result in results]})
         return

@@ -79,6 +79,7 @@ def evaluate(
         methods=tuple(methods) if methods else None,
         shots=_numbers(shots) if shots else None,
         by_concept=by_concept or None,
+        trust_base=base.trusted or None,
     )
     if is_instances(experiment.manifest):
         if shots or methods or experiment.methods or sheets or experiment.by_concept or engine == "ray" or workers > 1:

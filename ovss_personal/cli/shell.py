@@ -46,16 +46,22 @@ class BaseOptions:
     Attributes:
         name: what `--base` names; None if it was left out and the verb has no default.
         given: the other options, those that were given; as `load_base` takes them.
+        trusted: whether a class of the user's own may be loaded.
     """
 
     name: str | None = None
     given: Mapping[str, Any] = field(default_factory=dict)
+    trusted: bool = False
 
     def load(self) -> Base:
         """Raises what `load_base` does."""
         from ovss_personal.bases import load_base
 
-        return load_base(self.name or BaseConfig().base, **self.given)
+        return load_base(self.name or BaseConfig().base, **self.trust(), **self.given)
+
+    def trust(self) -> dict[str, bool]:
+        """What `load_base` is called with beside the options."""
+        return {"trust": True} if self.trusted else {}
 
     def repeated(self) -> list[str]:
         """The arguments that another command needs to use what this one learned."""
@@ -63,7 +69,7 @@ class BaseOptions:
         for option in fields(BaseConfig):
             if option.metadata["changes_output"] and option.name in self.given:
                 arguments += [_flag(option.name), str(self.given[option.name])]
-        return arguments
+        return [*arguments, "--trust-base"] if self.trusted else arguments
 
 
 # The defaults of such a parameter.
@@ -141,6 +147,7 @@ def _expanded(command: Callable[..., None]) -> tuple[inspect.Signature, _Gather]
         if parameter.annotation is BaseOptions:
             whole = parameter
             parameters += [_parameter(option, parameter.default) for option in fields(BaseConfig)]
+            parameters.append(_TRUST)
         else:
             parameters.append(parameter)
 
@@ -150,11 +157,19 @@ def _expanded(command: Callable[..., None]) -> tuple[inspect.Signature, _Gather]
         said = {option.name: values.pop(option.name) for option in fields(BaseConfig)}
         name = said.pop("base")
         given = {key: value for key, value in said.items() if value is not None and value is not False}
-        return {**values, whole.name: BaseOptions(name, given)}
+        return {**values, whole.name: BaseOptions(name, given, values.pop(_TRUST.name))}
 
     return signature.replace(parameters=parameters), gather
 
 
+_TRUST = inspect.Parameter(
+    "trust_base",
+    inspect.Parameter.KEYWORD_ONLY,
+    default=False,
+    annotation=Annotated[
+        bool, typer.Option("--trust-base", help="Run the code of a base that does not come with the program.")
+    ],
+)
 _Gather = Callable[[dict[str, Any]], dict[str, Any]]
 
 

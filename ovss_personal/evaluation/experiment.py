@@ -13,6 +13,7 @@ from ovss_personal.evaluation.methods import COMPETITORS, SEGGPT, Method, ablate
 
 BASE_KEYS = tuple(option.name for option in fields(BaseConfig) if option.name != "base")
 FIT_KEYS = ("alpha", "learning_rate", "iterations", "lambda_z", "lambda_m")
+NOT_IN_YAML = ("options", "trust_base")
 TABLES = (1, 2, 4, 6, 7)  # of the paper
 
 
@@ -32,6 +33,7 @@ class Experiment:
             several values, each is measured. Empty is the method's own.
         table: of the paper, whose numbers the report puts beside ours.
         by_concept: whether the report also has a table with a row for each concept.
+        trust_base: as `load_base`'s trust; never in a YAML.
     """
 
     manifest: str
@@ -47,6 +49,7 @@ class Experiment:
     lambda_m: tuple[float, ...] = ()
     table: int | None = None
     by_concept: bool = False
+    trust_base: bool = False
 
     def __post_init__(self) -> None:
         for name in ("manifest", "base"):
@@ -76,7 +79,8 @@ class Experiment:
 
     def base_options(self) -> dict[str, Any]:
         """What `load_base` is called with."""
-        return {"name_or_yaml": self.base, **self.options}
+        trust = {"trust": True} if self.trust_base else {}
+        return {"name_or_yaml": self.base, **trust, **self.options}
 
     def chosen(self, default: FitConfig, paper: FitConfig) -> tuple[Method, ...]:
         """The methods, every value of an ablation as one of its own; `default` and `paper` as in `known_methods`."""
@@ -103,7 +107,7 @@ def read_experiment(path: str | Path) -> Experiment:
     path = Path(path)
     values, lines = read_mapping(path)
     listed = {key.name for key in fields(Experiment) if str(key.type).startswith("tuple")}
-    check_keys(path, lines, {key.name for key in fields(Experiment) if key.name != "options"} | set(BASE_KEYS))
+    check_keys(path, lines, {key.name for key in fields(Experiment) if key.name not in NOT_IN_YAML} | set(BASE_KEYS))
     if "manifest" not in values:
         raise ConfigError(
             "'manifest' is missing.", path=path, hint="Build a benchmark, then add: manifest: FOLDER/manifest.json"
