@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from ovss_personal.cli.lazy import Entry, lazy_app
-from ovss_personal.cli.shell import (
-    new_app,
-    run,
-)
+from ovss_personal.cli.shell import new_app, run
 
 VERBS = {
     "personalize": Entry("personalize", "Learn a concept from one to five photos with a mask."),

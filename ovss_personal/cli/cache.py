@@ -5,12 +5,7 @@ from __future__ import annotations
 import typer
 
 from ovss_personal.cli.printing import print_json, say
-from ovss_personal.cli.shell import (
-    DebugFlag,
-    JsonFlag,
-    new_app,
-    verb,
-)
+from ovss_personal.cli.shell import DebugFlag, JsonFlag, new_app, verb
 
 
 def register(app: typer.Typer) -> None:

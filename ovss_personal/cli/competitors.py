@@ -9,15 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ovss_personal.cli.printing import print_error, print_json, progress_bar, say
-from ovss_personal.cli.shell import (
-    DEFAULT_BASE,
-    BaseOptions,
-    DebugFlag,
-    JsonFlag,
-    Overwrite,
-    new_app,
-    verb,
-)
+from ovss_personal.cli.shell import DEFAULT_BASE, BaseOptions, DebugFlag, JsonFlag, Overwrite, new_app, verb
 from ovss_personal.errors import ImageError, OutputError, UsageError
 
 if TYPE_CHECKING:
@@ -39,7 +31,7 @@ def build(
     photos: Annotated[list[Path], typer.Argument(help="Folders of ordinary photos, 50 or more, without the thing.")],
     out: Annotated[Path, typer.Option(help="The file for the bank, which --bank then takes.")],
     overwrite: Overwrite = False,
-    seed: Annotated[int, typer.Option(min=0, help="Of the grouping of what was seen.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Of the grouping of what was seen.")] = 0,
     base: BaseOptions = DEFAULT_BASE,
     as_json: JsonFlag = False,
     debug: DebugFlag = False,

@@ -9,12 +9,7 @@ import typer
 
 from ovss_personal.cli.personalize import print_shots, summary
 from ovss_personal.cli.printing import print_json, say
-from ovss_personal.cli.shell import (
-    DebugFlag,
-    JsonFlag,
-    new_app,
-    verb,
-)
+from ovss_personal.cli.shell import DebugFlag, JsonFlag, new_app, verb
 from ovss_personal.errors import OvssError
 
 

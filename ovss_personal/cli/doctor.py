@@ -8,11 +8,7 @@ from dataclasses import asdict, dataclass
 import typer
 
 from ovss_personal.cli.printing import print_json, say
-from ovss_personal.cli.shell import (
-    DebugFlag,
-    JsonFlag,
-    verb,
-)
+from ovss_personal.cli.shell import DebugFlag, JsonFlag, verb
 
 _PACKAGES = (
     "ovss-personal",

@@ -8,16 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ovss_personal.cli.printing import print_json, say
-from ovss_personal.cli.shell import (
-    Category,
-    DebugFlag,
-    Ignore,
-    JsonFlag,
-    Label,
-    MaskOrientation,
-    Overwrite,
-    verb,
-)
+from ovss_personal.cli.shell import Category, DebugFlag, Ignore, JsonFlag, Label, MaskOrientation, Overwrite, verb
 from ovss_personal.errors import ImageError, InputError, OutputError
 
 if TYPE_CHECKING:

@@ -10,9 +10,7 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_group
 
-from ovss_personal.cli.shell import (
-    new_app,
-)
+from ovss_personal.cli.shell import new_app
 
 _LINE = 62  # characters of a summary beside its verb, as the parser cuts them
 

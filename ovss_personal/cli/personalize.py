@@ -39,7 +39,9 @@ def register(app: typer.Typer) -> None:
 def personalize(
     *,
     concept: Annotated[str, typer.Option(help='What to call the thing, e.g. "my bird".')],
-    shots: Annotated[int | None, typer.Option(min=1, help="How many photos to learn from; all if left out.")] = None,
+    shots: Annotated[
+        int | None, typer.Option(min=1, max=10_000, help="How many photos to learn from; all if left out.")
+    ] = None,
     images: Annotated[
         Path | None,
         typer.Option(help="Folder of photos and masks, or a COCO JSON; ./<concept>/ if left out."),

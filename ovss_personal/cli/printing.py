@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
 
 from ovss_personal.errors import OvssError
-from ovss_personal.io.text import json_text, printable
+from ovss_personal.text import json_text, printable
 
 if TYPE_CHECKING:
     from ovss_personal.structures import Progress

@@ -9,14 +9,7 @@ import typer
 
 from ovss_personal.cli.printing import print_json, progress_bar, say
 from ovss_personal.cli.pss_training import Backbone, Device, Groups, Side, adapt, evaluate, load, report, require_free
-from ovss_personal.cli.shell import (
-    DebugFlag,
-    JsonFlag,
-    NoCache,
-    Overwrite,
-    new_app,
-    verb,
-)
+from ovss_personal.cli.shell import DebugFlag, JsonFlag, NoCache, Overwrite, new_app, verb
 from ovss_personal.errors import OutputError, UsageError
 
 
@@ -138,10 +131,10 @@ def segment(
 def synth(
     *,
     out: Annotated[Path, typer.Argument(help="The folder for source/ and album/.")],
-    photos: Annotated[int, typer.Option(min=8, help="How many the source has.")] = 240,
-    occasions: Annotated[int, typer.Option(min=1, help="How many the user photographs.")] = 10,
-    each: Annotated[int, typer.Option(min=1, help="Photos of each occasion.")] = 10,
-    seed: Annotated[int, typer.Option(min=0, help="The same seed makes the same bytes.")] = 0,
+    photos: Annotated[int, typer.Option(min=8, max=10**6, help="How many the source has.")] = 240,
+    occasions: Annotated[int, typer.Option(min=1, max=10**6, help="How many the user photographs.")] = 10,
+    each: Annotated[int, typer.Option(min=1, max=10**6, help="Photos of each occasion.")] = 10,
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="The same seed makes the same bytes.")] = 0,
     stamps: Annotated[
         Path | None, typer.Option(help="Where the Debian packages are unpacked; fetched if left out.")
     ] = None,

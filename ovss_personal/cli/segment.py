@@ -13,15 +13,7 @@ import typer
 from ovss_personal.cli.chosen import load_concepts, vocabulary_of
 from ovss_personal.cli.failures import as_ovss_error
 from ovss_personal.cli.printing import at_once, note, print_error, print_json, progress_bar, say
-from ovss_personal.cli.shell import (
-    DEFAULT_BASE,
-    BaseOptions,
-    DebugFlag,
-    JsonFlag,
-    NoCache,
-    Overwrite,
-    verb,
-)
+from ovss_personal.cli.shell import DEFAULT_BASE, BaseOptions, DebugFlag, JsonFlag, NoCache, Overwrite, verb
 from ovss_personal.errors import InputError, OutputError, UsageError
 
 if TYPE_CHECKING:

@@ -29,9 +29,13 @@ if TYPE_CHECKING:
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 DebugFlag = Annotated[bool, typer.Option("--debug", help="On failure, print the whole traceback.")]
-Label = Annotated[int | None, typer.Option(help="The object's value in masks of several labels.")]
+Label = Annotated[
+    int | None, typer.Option(min=-(2**31), max=2**31 - 1, help="The object's value in masks of several labels.")
+]
 Category = Annotated[str | None, typer.Option(help="The object's category in a COCO or LabelMe JSON.")]
-Ignore = Annotated[int | None, typer.Option(help="The mask value that is neither object nor background.")]
+Ignore = Annotated[
+    int | None, typer.Option(min=-(2**31), max=2**31 - 1, help="The mask value that is neither object nor background.")
+]
 MaskOrientation = Annotated[
     Literal["upright", "raw"], typer.Option(help="raw: masks fit the photos as stored, before EXIF rotation.")
 ]
@@ -155,9 +159,9 @@ def _expanded(command: Callable[..., None]) -> tuple[inspect.Signature, _Gather]
         if whole is None:
             return values
         said = {option.name: values.pop(option.name) for option in fields(BaseConfig)}
-        name = said.pop("base")
+        name, trusted = said.pop("base"), values.pop(_TRUST.name)
         given = {key: value for key, value in said.items() if value is not None and value is not False}
-        return {**values, whole.name: BaseOptions(name, given, values.pop(_TRUST.name))}
+        return {**values, whole.name: BaseOptions(name, given, trusted)}
 
     return signature.replace(parameters=parameters), gather
 

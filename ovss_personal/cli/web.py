@@ -8,13 +8,7 @@ from typing import Annotated
 import typer
 
 from ovss_personal.cli.printing import at_once, note, print_json, say
-from ovss_personal.cli.shell import (
-    DEFAULT_BASE,
-    BaseOptions,
-    DebugFlag,
-    JsonFlag,
-    verb,
-)
+from ovss_personal.cli.shell import DEFAULT_BASE, BaseOptions, DebugFlag, JsonFlag, verb
 from ovss_personal.errors import UsageError
 
 

@@ -7,12 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ovss_personal.cli.printing import print_error, print_json, say
-from ovss_personal.cli.shell import (
-    DebugFlag,
-    JsonFlag,
-    new_app,
-    verb,
-)
+from ovss_personal.cli.shell import DebugFlag, JsonFlag, new_app, verb
 from ovss_personal.errors import UsageError, WeightsError
 
 if TYPE_CHECKING:

@@ -7,13 +7,16 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from ovss_personal.config import BaseConfig, FieldError, FitConfig, check_keys, read_mapping, require
+from ovss_personal.config import BaseConfig, FieldError, FitConfig, require
 from ovss_personal.errors import ConfigError, UsageError
 from ovss_personal.evaluation.methods import COMPETITORS, SEGGPT, Method, ablated, known_methods
+from ovss_personal.settings import check_keys, read_mapping
 
 BASE_KEYS = tuple(option.name for option in fields(BaseConfig) if option.name != "base")
 FIT_KEYS = ("alpha", "learning_rate", "iterations", "lambda_z", "lambda_m")
 NOT_IN_YAML = ("options", "trust_base")
+MAX_VALUES = 100  # of a key that takes several
+MAX_SHOTS = 10_000
 TABLES = (1, 2, 4, 6, 7)  # of the paper
 
 
@@ -57,24 +60,33 @@ class Experiment:
             require(isinstance(value, str) and bool(value.strip()), name, value, "text")
         BaseConfig(**self.options)
         names = known_methods(FitConfig(), FitConfig())
+        for name in ("methods", "shots", "seeds", *FIT_KEYS):
+            values = getattr(self, name)
+            require(len(values) <= MAX_VALUES, name, values, f"at most {MAX_VALUES} values")
         for method in self.methods:
-            require(method in names, "methods", method, f"among {', '.join(names)}")
+            require(isinstance(method, str) and method in names, "methods", method, f"among {', '.join(names)}")
         for name in ("shots", "seeds"):
             values = getattr(self, name)
-            least = 1 if name == "shots" else 0
+            least, most = (1, MAX_SHOTS) if name == "shots" else (0, 2**63 - 1)
             require(
                 bool(values) and all(type(value) is int and value >= least for value in values),
                 name,
                 list(values),
                 f"whole numbers from {least} up",
             )
+            require(max(values) <= most, name, list(values), f"at most {most}")
         for name, values in self._fit_values().items():
             for value in values:
                 try:
                     FitConfig(**{name: value})
                 except FieldError as error:
                     raise FieldError(name, value, error.expected) from None
-        require(self.table is None or self.table in TABLES, "table", self.table, f"one of {TABLES}")
+        require(
+            self.table is None or (type(self.table) is int and self.table in TABLES),
+            "table",
+            self.table,
+            f"one of {TABLES}",
+        )
         require(isinstance(self.by_concept, bool), "by_concept", self.by_concept, "true or false")
 
     def base_options(self) -> dict[str, Any]:

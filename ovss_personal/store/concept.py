@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 from ovss_personal.config import FitConfig
 from ovss_personal.errors import ConceptError, ConfigError, VocabularyError
-from ovss_personal.io.text import brief
 from ovss_personal.io.vocabulary import check_word
 from ovss_personal.store.concept_files import (
     CARD_FILE,
@@ -31,6 +30,7 @@ from ovss_personal.store.concept_files import (
 )
 from ovss_personal.store.concept_values import MAX_SHOTS, MAX_WORDS, count, listed, losses_of, share, text_of
 from ovss_personal.store.files import atomic_folder
+from ovss_personal.text import brief
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from ovss_personal.errors import ConceptError, OvssWarning
 from ovss_personal.io.files import reason
-from ovss_personal.io.text import brief
 from ovss_personal.store.tensors import read_tensors
+from ovss_personal.text import brief
 
 if TYPE_CHECKING:
     from torch import Tensor

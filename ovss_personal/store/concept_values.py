@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ovss_personal.io.text import brief
+from ovss_personal.text import brief
 
 MAX_WORDS = 10_000
 MAX_SHOTS = 10_000

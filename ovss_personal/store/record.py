@@ -15,8 +15,8 @@ from typing import Any
 
 from ovss_personal.errors import InputError, OutputError
 from ovss_personal.io.files import sha256_file
-from ovss_personal.io.text import json_text, printable
 from ovss_personal.store.files import atomic_write, write_errors
+from ovss_personal.text import json_text, printable
 
 __all__ = ["RESULT", "RunRecord", "check_targets", "photo_name", "photos_done"]
 

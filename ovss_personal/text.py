@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+import reprlib
 from typing import Any
 
 __all__ = ["brief", "json_text", "printable"]
 
 _ODD = re.compile(r"[^\x20-\x7e]")
 _NOT_PLAIN = re.compile(r"[^\n\x20-\x7e]")
-_BRIEF = 80  # characters
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxlong = _SHORT.maxother = 80  # characters
+_SHORT.maxlevel = 2
 
 
 def printable(text: str, encoding: str = "utf-8") -> str:
@@ -39,16 +42,11 @@ def json_text(value: object, encoding: str = "utf-8", indent: int | None = 2) ->
 
 
 def brief(value: Any) -> str:
-    """A value of a user's file as a message may quote it: its repr, cut off; of nested ones only the outside."""
-    if isinstance(value, (list, tuple, set, frozenset)):
-        return f"a list of {len(value)}"
-    if isinstance(value, dict):
-        return f"a mapping of {len(value)}"
+    """A value of a user's file as a message may quote it: its repr, cut off in length and depth."""
     try:
-        text = repr(value)
+        return _SHORT.repr(value)
     except ValueError:  # a number of more digits than Python turns into text
         return "a number of thousands of digits"
-    return text if len(text) <= _BRIEF else f"{text[:_BRIEF]}…"
 
 
 def _escaped(character: str, encoding: str) -> str:
