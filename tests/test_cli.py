@@ -492,6 +492,26 @@ def test_inspect_draws_and_lists_what_is_usable_and_what_is_not() -> None:
     assert [shot["area"] for shot in facts["shots"]] == [0.25] and len(facts["not_usable"]) == 3
 
 
+@pytest.mark.parametrize("masked", [False, True])
+def test_inspect_with_nothing_usable_ends_in_3_with_the_hints(masked: bool) -> None:
+    photo("album/1.jpg", (60, 40))
+    if masked:
+        Path("album/1.json").write_text(json.dumps({"shapes": [{"label": "a", "shape_type": "line", "points": []}]}))
+    result = run("inspect", "album", code=3)
+    assert result.stdout.splitlines()[-1] == "0 shots, 1 not usable; drawn in sheet.png" and Path("sheet.png").exists()
+    (hint,) = result.stderr.splitlines()
+    assert hint.startswith("hint: ") and (masked or hint == "hint: Add photos with masks.")
+    facts = json.loads(run("inspect", "album", "--overwrite", "--json", code=3).stdout)
+    assert len(facts["not_usable"]) == 1 and facts["shots"] == []
+
+
+def test_inspect_of_names_that_are_not_utf_8() -> None:
+    odd_photo(b"f\xfct.jpg")
+    Image.fromarray(np.eye(30, 40, dtype=np.uint8) * 255).resize((40, 30)).save(os.fsdecode(b"in/f\xfct.png"))
+    result = run("inspect", "in")
+    assert "f\\xfct.jpg with f\\xfct.png: 40x30" in result.stdout
+
+
 # the other verbs
 
 
