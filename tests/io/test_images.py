@@ -18,7 +18,7 @@ from PIL import Image, ImageOps
 
 from ovss_personal.errors import ImageError, InputError, OvssWarning
 from ovss_personal.io.images import as_image, exif_orientation, find_images, load_image
-from ovss_personal.pixels.images import to_rgb, upright
+from ovss_personal.pixels.images import at_most, to_rgb, upright
 
 in_one_folder = settings(deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -341,3 +341,15 @@ def test_a_folder_that_may_not_be_listed(tmp_path: Path) -> None:
     with unprivileged(), pytest.raises(InputError, match="Permission denied"):
         find_images([folder])
     folder.chmod(0o700)
+
+
+def test_more_pixels_than_are_worked_on_are_scaled_down_with_the_mask() -> None:
+    image = np.zeros((60, 100, 3), np.uint8)
+    image[:, 50:] = 200
+    same, none = at_most(image, pixels=6000)
+    assert same is image and none is None
+    small, mask = at_most(image, image[:, :, 0] > 100, pixels=1500)
+    assert small.shape == (30, 50, 3) and mask is not None and mask.shape == (30, 50)
+    assert (small[:, 25:] == 200).all() and not small[:, :25].any()
+    assert np.array_equal(mask, small[:, :, 0] > 100)
+    assert at_most(np.zeros((16, 800, 3), np.uint8), pixels=799)[0].size <= 3 * 799
