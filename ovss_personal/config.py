@@ -7,15 +7,16 @@ key and its line.
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, get_args, get_type_hints
 
 from ovss_personal.errors import ConfigError
+from ovss_personal.settings import check_keys, read_mapping
+from ovss_personal.text import brief
 
 Competitors = Literal["none", "siblings", "bank", "both"]
 VisualMode = Literal["inject", "none", "replace"]
@@ -187,30 +188,18 @@ def load_config(path: str | Path) -> tuple[BaseConfig, dict[str, Any]]:
         raise error.at(path, lines, values) from None
 
 
-def check_keys(path: Path, lines: Mapping[str, int], known: Set[str]) -> None:
-    """Raises ConfigError for a key of a file that is not `known`, with its line and the likeliest one meant."""
-    for key, line in lines.items():
-        if key not in known:
-            close = difflib.get_close_matches(key, sorted(known), n=1)
-            raise ConfigError(
-                f"line {line}: '{key}' is not a setting.",
-                path=path,
-                hint=f"Did you mean '{close[0]}'?" if close else f"The settings are {', '.join(sorted(known))}.",
-            )
-
-
 class FieldError(ConfigError):
     """A ConfigError that knows its field, so that the reader of a file can add the line."""
 
     def __init__(self, field: str, value: object, expected: str):
-        super().__init__(f"{field} must be {expected}, not {value!r}.")
+        super().__init__(f"{field} must be {expected}, not {brief(value)}.")
         self.field = field
         self.expected = expected
 
     def at(self, path: Path, lines: Mapping[str, int], values: Mapping[str, Any]) -> ConfigError:
         """The same error, of a file that has the field in one of its lines."""
         hint = None
-        if re.fullmatch(r"[-+]?\d+e[-+]?\d+", str(values[self.field]), re.IGNORECASE):
+        if re.fullmatch(r"[-+]?\d+e[-+]?\d+", brief(values[self.field]).strip("'"), re.IGNORECASE):
             hint = "YAML takes a number with an exponent for text unless it has a dot: 5.0e-4, not 5e-4."
         return ConfigError(f"line {lines[self.field]}: {self.message}", path=path, hint=hint)
 
@@ -247,42 +236,3 @@ _KIND_NAMES: dict[type, str] = {
     str: "text",
     type(None): "null",
 }
-
-
-def read_mapping(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
-    """The values of a YAML mapping, and the line of each key as it is written."""
-    import yaml
-
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise ConfigError("no such configuration file.", path=path) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot be read as UTF-8 text: {error}.", path=path) from None
-    try:
-        # The nodes know the lines and keep a repeated key, which the loaded dict does not.
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        values = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a date such as 2025-99-99
-        raise ConfigError(f"not valid YAML: {_where(error)}.", path=path) from None
-    if root is None:
-        return {}, {}
-    if not isinstance(root, yaml.MappingNode):
-        found = "a list" if isinstance(root, yaml.SequenceNode) else "a single value"
-        raise ConfigError(f"expected lines of 'key: value', found {found}.", path=path)
-    lines: dict[str, int] = {}
-    for key_node, _ in root.value:
-        line = key_node.start_mark.line + 1
-        key = str(key_node.value)
-        if key in lines:
-            raise ConfigError(f"line {line}: '{key}' is already set in line {lines[key]}.", path=path)
-        lines[key] = line
-    return values, lines
-
-
-def _where(error: Exception) -> str:
-    """The problem and its line, without the excerpt that PyYAML draws over several lines."""
-    mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
-    if mark is None:
-        return " ".join(str(error).split())
-    return f"line {mark.line + 1}: {problem}"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import errno
 import json
+import os
 import re
 import subprocess
 import sys
@@ -20,6 +22,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
+import ovss_personal
 from ovss_personal.cli import VERBS as LISTED
 from ovss_personal.cli import app, personalize
 from ovss_personal.cli.personalize import default_class_name
@@ -64,6 +67,7 @@ class FakeConcept:
     config: FitConfig = field(default_factory=FitConfig)
     base_name: str = "embedded"
     base_fingerprint: str = "f" * 64
+    fingerprint: str = "c" * 64
     report: FakeReport = FakeReport([FakeShot("images/1.jpg"), FakeShot("2.jpg", leave_one_out=None, outlier=True)])
 
     def save_pretrained(self, folder: Path, overwrite: bool = False) -> None:
@@ -71,9 +75,9 @@ class FakeConcept:
         (folder / "adapter_config.json").write_text(json.dumps([self.name, self.class_name]))
 
     @classmethod
-    def from_pretrained(cls, folder: Path) -> FakeConcept:
+    def from_pretrained(cls, folder: str | Path, offline: bool = False) -> FakeConcept:
         try:
-            return cls(*json.loads((folder / "adapter_config.json").read_text()))
+            return cls(*json.loads((Path(folder) / "adapter_config.json").read_text()))
         except (OSError, ValueError):
             raise ConceptError("not a concept.", path=folder) from None
 
@@ -528,6 +532,26 @@ def test_inspect_draws_and_lists_what_is_usable_and_what_is_not() -> None:
     assert [shot["area"] for shot in facts["shots"]] == [0.25] and len(facts["not_usable"]) == 3
 
 
+@pytest.mark.parametrize("masked", [False, True])
+def test_inspect_with_nothing_usable_ends_in_3_with_the_hints(masked: bool) -> None:
+    photo("album/1.jpg", (60, 40))
+    if masked:
+        Path("album/1.json").write_text(json.dumps({"shapes": [{"label": "a", "shape_type": "line", "points": []}]}))
+    result = run("inspect", "album", code=3)
+    assert result.stdout.splitlines()[-1] == "0 shots, 1 not usable; drawn in sheet.png" and Path("sheet.png").exists()
+    (hint,) = result.stderr.splitlines()
+    assert hint.startswith("hint: ") and (masked or hint == "hint: Add photos with masks.")
+    facts = json.loads(run("inspect", "album", "--overwrite", "--json", code=3).stdout)
+    assert len(facts["not_usable"]) == 1 and facts["shots"] == []
+
+
+def test_inspect_of_names_that_are_not_utf_8() -> None:
+    odd_photo(b"f\xfct.jpg")
+    Image.fromarray(np.eye(30, 40, dtype=np.uint8) * 255).resize((40, 30)).save(os.fsdecode(b"in/f\xfct.png"))
+    result = run("inspect", "in")
+    assert "f\\xfct.jpg with f\\xfct.png: 40x30" in result.stdout
+
+
 # the other verbs
 
 
@@ -801,3 +825,191 @@ def test_the_list_of_verbs_says_of_each_what_its_own_help_says_first(name: str) 
     assert LISTED[name].summary in own
     listed = next(line for line in run("--help").stdout.splitlines() if line.split()[:1] == [name])
     assert LISTED[name].summary.startswith(listed.split(None, 1)[1].removesuffix("..."))
+
+
+# names, kills and inputs that a run must survive
+
+
+def odd_photo(name: bytes) -> str:
+    path = os.fsdecode(b"in/" + name)
+    Path("in").mkdir(exist_ok=True)
+    Image.new("RGB", (40, 30), (90, 120, 40)).save("in/plain.jpg")
+    os.rename("in/plain.jpg", path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "told", "stem"),
+    [
+        (b"f\xfct.jpg", "in/f\\xfct.jpg", "f_t"),
+        (b"\x1b[2J.jpg", "in/\\x1b[2J.jpg", "_[2J"),
+        (b"a" * 246 + b".jpg", "in/" + "a" * 246 + ".jpg", "a" * 233),
+        ("я".encode() * 125 + b".jpg", "in/" + "я" * 125 + ".jpg", "я" * 116),
+    ],
+)
+def test_a_photo_of_an_odd_name_is_done(name: bytes, told: str, stem: str) -> None:
+    odd_photo(name)
+    photo("in/b.jpg")
+    result = run("segment", "in", "--words", "sky", "--out", "out")
+    facts = json.loads(Path("out/result.json").read_text("utf-8"))
+    assert {entry["photo"] for entry in facts["photos"]} == {told, "in/b.jpg"}
+    assert Path(f"out/{stem}.overlay.png").exists() and Path(f"out/{stem}.labels.png").exists()
+    assert f"{told}: sky" in result.stdout and "\x1b" not in result.output
+
+
+def test_a_photo_that_fails_in_any_way_does_not_stop_the_others(monkeypatch: pytest.MonkeyPatch, api: FakeApi) -> None:
+    for name in "abcde":
+        photo(f"in/{name}.jpg")
+    failures = {"b": MemoryError(), "c": PermissionError(errno.EACCES, "x", "in/c.jpg"), "d": ZeroDivisionError()}
+
+    def see(base: object, image: Path, cache: object) -> RGBImage:
+        if image.stem in failures:
+            raise failures[image.stem]
+        return api.see(base, image, cache)
+
+    monkeypatch.setattr("ovss_personal.engine.see.see", see)
+    result = run("segment", "in", "--words", "sky", "--out", "out", code=3)
+    facts = json.loads(Path("out/result.json").read_text())
+    assert [entry["photo"] for entry in facts["photos"]] == ["in/a.jpg", "in/e.jpg"]
+    assert [(entry["photo"], entry["error"]["code"]) for entry in facts["failed"]] == [
+        ("in/b.jpg", 5),
+        ("in/c.jpg", 3),
+        ("in/d.jpg", 1),
+    ]
+    assert "error: in/b.jpg: out of memory." in result.stderr
+    assert "error: in/c.jpg: cannot be used: Permission denied." in result.stderr
+    assert result.stderr.splitlines()[-1] == ("not done: in/b.jpg, in/c.jpg, in/d.jpg; --resume tries them again")
+    assert "2 of 5 photos done, the facts in out/result.json" in result.stdout
+    failures.clear()
+    result = run("segment", "in", "--words", "sky", "--out", "out", "--resume")
+    assert "5 of 5 photos done (2 of them before)" in result.stdout
+    facts = json.loads(Path("out/result.json").read_text())
+    assert [entry["photo"] for entry in facts["photos"]] == [f"in/{name}.jpg" for name in "abcde"]
+
+
+def test_a_run_that_is_cut_off_goes_on_where_it_stopped(monkeypatch: pytest.MonkeyPatch, api: FakeApi) -> None:
+    for name in "abc":
+        photo(f"in/{name}.jpg")
+    seen: list[str] = []
+
+    def see(base: object, image: Path, cache: object) -> RGBImage:
+        if image.stem == "c" and "c" not in seen:
+            seen.append("c")
+            raise KeyboardInterrupt
+        seen.append(image.stem)
+        return api.see(base, image, cache)
+
+    monkeypatch.setattr("ovss_personal.engine.see.see", see)
+    arguments = ("segment", "in", "--words", "sky", "--out", "out")
+    run(*arguments, code=130)
+    assert not Path("out/result.json").exists()
+    refused = run(*arguments, code=3)
+    assert refused.stderr.splitlines()[1] == (
+        "hint: 2 photos are done in it: pass --resume to go on, --overwrite or choose another --out."
+    )
+    run("segment", "in", "--words", "tree", "--out", "out", "--resume", code=3)
+    run(*arguments, "--resume", "--overwrite", code=2)
+    run(*arguments, "--resume")
+    assert seen == ["a", "b", "c", "c"]
+    facts = json.loads(Path("out/result.json").read_text())
+    assert [entry["photo"] for entry in facts["photos"]] == ["in/a.jpg", "in/b.jpg", "in/c.jpg"]
+    assert sorted(path.name for path in Path("out").iterdir() if path.name.startswith(".")) == []
+
+
+def test_a_full_disk_ends_the_run_and_what_is_done_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in "abc":
+        photo(f"in/{name}.jpg")
+    written: list[str] = []
+
+    def write(path: Path, data: bytes, **options: Any) -> None:
+        if path.name.startswith("b."):
+            raise ResourceError("the disk is full.", path=path)
+        written.append(path.name)
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(data)
+
+    for place in ("files", "record"):
+        monkeypatch.setattr(f"ovss_personal.store.{place}.atomic_write", write)
+    result = run("segment", "in", "--words", "sky", "--out", "out", code=5)
+    assert result.stderr.startswith("error: out/b.overlay.png: the disk is full.")
+    assert written == ["a.overlay.png", "a.labels.png", ".result.jsonl"]
+    monkeypatch.undo()
+
+
+def test_an_input_is_never_written_over() -> None:
+    photo("photos/01.jpg")
+    mine = Path(photo("photos/01.overlay.png")).read_bytes()
+    result = run("segment", "photos", "--words", "sky", "--out", "photos", "--overwrite", code=3)
+    assert "photos/01.overlay.png: is a photo of this run, and would be overwritten." in result.stderr
+    assert Path("photos/01.overlay.png").read_bytes() == mine
+    assert sorted(path.name for path in Path("photos").iterdir()) == ["01.jpg", "01.overlay.png"]
+    result = run("segment", "photos/01.jpg", "--words", "sky", "--out", "photos", "--overwrite", code=3)
+    assert "photos/01.overlay.png: is there already, and no result.json of ours says" in result.stderr
+    assert Path("photos/01.overlay.png").read_bytes() == mine
+
+
+def test_nothing_is_written_through_a_link() -> None:
+    photo("a.jpg")
+    Path("theirs").write_bytes(b"dear")
+    Path("out").mkdir()
+    Path("out/a.overlay.png").symlink_to(Path("theirs").resolve())
+    result = run("segment", "a.jpg", "--words", "sky", "--out", "out", "--overwrite", code=3)
+    assert "out/a.overlay.png: is a link" in result.stderr and Path("theirs").read_bytes() == b"dear"
+
+
+def test_an_output_of_ours_is_replaced_and_others_files_stay() -> None:
+    for name in "ab":
+        photo(f"in/{name}.jpg")
+    arguments = ("segment", "--words", "sky", "--out", "out", "--overwrite")
+    run(*arguments, "in")
+    Path("out/notes.txt").write_text("mine")
+    run(*arguments, "in/a.jpg")
+    assert sorted(path.name for path in Path("out").iterdir()) == [
+        "a.labels.png",
+        "a.overlay.png",
+        "notes.txt",
+        "result.json",
+    ]
+    run(*arguments, "in")
+
+
+def test_a_terminal_gets_no_escapes_of_others(api: FakeApi) -> None:
+    folder = Path("concepts/\x1b]0;owned\x07")
+    folder.mkdir(parents=True)
+    (folder / "adapter_config.json").write_text(json.dumps(["my \x9b31m bird", "b\u202eird"]))
+    listed = run("concepts", "list")
+    assert listed.stdout == ("concepts/\\x1b]0;owned\\x07: my \\x9b31m bird (b\\u202eird), 2 shots, base embedded\n")
+    assert "\\u202e" in run("concepts", "list", "--json").stdout
+    told = run("segment", "\x1b31m.jpg", "--words", "sky", "--out", "out", code=3)
+    assert told.stderr.startswith("error: \\x1b31m.jpg: there is no such file.")
+
+
+@pytest.mark.parametrize("path", sorted(Path(personalize.__file__).parent.glob("*.py")), ids=lambda path: path.stem)
+def test_nothing_is_printed_but_through_one_module(path: Path) -> None:
+    calls = [node.func for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Call)]
+    names = {call.id for call in calls if isinstance(call, ast.Name)}
+    attributes = {ast.unparse(call) for call in calls if isinstance(call, ast.Attribute)}
+    assert "print" not in names
+    if path.stem != "printing":
+        assert not {"sys.stdout.write", "sys.stderr.write", "typer.echo"} & attributes
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii", "utf-8"])
+def test_a_pipe_that_cannot_print_a_name_stops_nothing(encoding: str) -> None:
+    code = """
+import sys
+from ovss_personal.cli.printing import note, print_json, say
+say("моя птица 🐦"); print_json({"моя": "птица 🐦"}); note("моя"); print(sys.stdout.encoding)
+"""
+    environment = {**os.environ, "PYTHONUTF8": "0", "PYTHONIOENCODING": encoding}
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, env=environment, check=True)
+    said, *told, used = ended.stdout.decode(encoding).splitlines()
+    assert used == encoding and json.loads("".join(told)) == {"моя": "птица 🐦"}
+    escaped = "\\u043c\\u043e\\u044f \\u043f\\u0442\\u0438\\u0446\\u0430 \\U0001f426"
+    assert said == ("моя птица 🐦" if encoding == "utf-8" else escaped)
+
+
+def test_the_program_says_which_version_it_is() -> None:
+    for command in (["-m", "ovss_personal"], ["-c", "from ovss_personal.cli import personalize_main as m; m()"]):
+        ended = subprocess.run([sys.executable, *command, "--version"], capture_output=True, text=True, check=True)
+        assert ended.stdout == f"ovss-personal {ovss_personal.__version__}\n"

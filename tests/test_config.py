@@ -118,6 +118,11 @@ def test_base_values_out_of_type_or_range(settings: dict[str, Any]) -> None:
         BaseConfig(**settings)
 
 
+# What unfolds to billions of values where it is built.
+BOMB = "a: &a [1]\n" + "".join(f"b{i}: &b{i} [{', '.join([f'*b{i - 1}' if i else '*a'] * 9)}]\n" for i in range(30))
+MERGES = "a: &b0 {x: 1}\n" + "".join(f"c{i}: &b{i + 1} {{<<: [*b{i}, *b{i}]}}\n" for i in range(40))
+
+
 @pytest.mark.parametrize(
     ("text", "message", "hint"),
     [
@@ -132,6 +137,14 @@ def test_base_values_out_of_type_or_range(settings: dict[str, Any]) -> None:
         ("alpha\n", "expected lines of 'key: value', found a single value.", None),
         ("alpha: [1\nseed: 2\n", "not valid YAML: line 2:", None),
         ("alpha: !!python/object:os.system x\n", "not valid YAML: line 1:", None),
+        ("alpha: {a: {b: 1}}\n", "line 1: alpha must be a number, not something nested.", None),
+        ("alpha: [[[1]]]\n", "line 1: alpha must be a number, not something nested.", None),
+        ("? [a, b]\n: 1\n", "line 1: a key must be a single word.", None),
+        ("alpha: 1" + "0" * 400 + "\n", "line 1: alpha must be a number, not 1000", None),
+        ("alpha: 1" + "0" * 5000 + "\n", "not valid YAML: Exceeds the limit", None),
+        ("device: " + "x" * 9000 + "\nalpha: " + "y" * 9000, "line 2: alpha must be a number, not 'yyy", None),
+        (BOMB, "line 1: 'a' is not a setting.", "The settings are"),
+        (MERGES, "line 1: 'a' is not a setting.", "The settings are"),
         ("seed: 2025-99-99\n", "not valid YAML: month must be", None),
         ("seed: " + "[" * 5000, "not valid YAML: ", None),
         ("a: 1\n---\nb: 2\n", "not valid YAML: ", None),
@@ -145,6 +158,11 @@ def test_a_bad_file_names_key_line_and_remedy(tmp_path: Path, text: str, message
     assert (caught.value.hint or "").startswith(hint or "")
     assert (caught.value.hint is None) == (hint is None)
     assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_is_too_large_to_be_one(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="is larger than 1048576 bytes"):
+        load_config(write(tmp_path, "# nothing\n" * 200_000))
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:

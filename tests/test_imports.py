@@ -29,7 +29,9 @@ LAYERS = [
     {"painting"},
     {"structures"},
     {"pixels"},
-    {"config", "errors"},
+    {"config"},
+    {"settings"},
+    {"errors", "text"},
 ]
 STRANGERS = [{"personal", "bases"}, {"pss", "personal"}, {"pss", "evaluation"}, {"personal", "io"}, {"cli", "training"}]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -43,6 +43,14 @@ BASES = {
     ),
 }
 
+# What a class of one's own must have.
+METHODS = ("encode", "propose", "word_scores", "competitors")
+ATTRIBUTES = (
+    *("name", "fingerprint", "config", "device", "fit_defaults", "paper_defaults"),
+    *("traits", "num_proposals", "dim", "extra_words"),
+)
+_ASKED_FOR = "ovss_personal/bases/base.py says what a base has."
+
 # Name -> (the extra that installs what the base needs beside the program, modules of that).
 _SAN, _ODISE = ("san", "open_clip"), ("odise", "diffusers", "open_clip")
 EXTRAS: dict[str, tuple[str, ...]] = {
@@ -54,17 +62,20 @@ EXTRAS: dict[str, tuple[str, ...]] = {
 }
 
 
-def load_base(name_or_yaml: str | Path = "embedded", **options: Any) -> Base:
+def load_base(name_or_yaml: str | Path = "embedded", *, trust: bool = False, **options: Any) -> Base:
     """Load a frozen base by name, or from a YAML of settings.
 
     Args:
         name_or_yaml: a key of `BASES`, or the path of a YAML (see `configs/bases/`). In a YAML, `base` may also be
             the dotted path of a class of your own, `package.module.Class`, called with a BaseConfig. What the YAML
             says of a fit is laid over the base's `fit_defaults`.
+        trust: import and call the class of a dotted path, which is to run the code of whoever wrote it. Never taken
+            from a file.
         options: fields of `BaseConfig` but `base`; they override the YAML. None leaves one as it is.
 
     Raises:
-        UsageError: no base or option of that name, the device is not there, or an extra is not installed.
+        UsageError: no base or option of that name, the device is not there, or an extra is not installed; a dotted
+            path that is not trusted, or names no class with all that a base has.
         ConfigError: the YAML is broken, or an option of the wrong type or range.
         WeightsError: the weights are missing or corrupt.
         ResourceError: the disk has no room for them.
@@ -85,19 +96,42 @@ def load_base(name_or_yaml: str | Path = "embedded", **options: Any) -> Base:
             f"the base '{config.base}' needs {missing[0]}, which is not installed.",
             hint=f"pip install 'ovss-personal[{EXTRAS[config.base][0]}]'",
         )
-    if config.base in BASES:
-        module, cls, _ = BASES[config.base]
-    elif "." in config.base:
-        module, _, cls = config.base.rpartition(".")
+    if config.base not in BASES:
+        base = _own_base(config, trust)
     else:
-        raise _unknown(config.base)
-    try:
-        factory = getattr(import_module(module), cls)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise UsageError(f"the base '{config.base}' cannot be imported ({error}).") from error
-    base: Base = factory(config)
+        module, cls, _ = BASES[config.base]
+        base = getattr(import_module(module), cls)(config)
     base.fit_defaults = dataclasses.replace(base.fit_defaults, **fit)
     return base
+
+
+def _own_base(config: BaseConfig, trust: bool) -> Base:
+    """A base of the user's own class. Raises UsageError unless that is trusted, there, and a base."""
+    if "." not in config.base:
+        raise _unknown(config.base)
+    if not trust:
+        raise UsageError(
+            f"the base '{config.base}' is a class that does not come with the program, and to load it runs its code.",
+            hint="If you trust whoever wrote it, pass --trust-base (in Python: load_base(..., trust=True)).",
+        )
+    module, _, name = config.base.rpartition(".")
+    try:
+        cls = getattr(import_module(module), name)
+    except (ImportError, AttributeError, ValueError, TypeError) as error:
+        raise UsageError(f"the base '{config.base}' cannot be imported ({error}).") from error
+    if not isinstance(cls, type):
+        raise UsageError(f"'{config.base}' is no class, so it is no base.", hint=_ASKED_FOR)
+    _check_has(config.base, cls, METHODS)
+    base: Base = cls(config)
+    _check_has(config.base, base, (*METHODS, *ATTRIBUTES))
+    return base
+
+
+def _check_has(name: str, found: object, wanted: Sequence[str]) -> None:
+    missing = [member for member in wanted if not hasattr(found, member)]
+    missing += [m for m in wanted if m in METHODS and m not in missing and not callable(getattr(found, m))]
+    if missing:
+        raise UsageError(f"'{name}' has no {', '.join(missing)}, so it is no base.", hint=_ASKED_FOR)
 
 
 def _given(options: Mapping[str, Any]) -> dict[str, Any]:

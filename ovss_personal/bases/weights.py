@@ -23,7 +23,7 @@ from ovss_personal.bases import hub
 from ovss_personal.bases.checkpoint import read_checkpoint, write_safetensors
 from ovss_personal.bases.published import WEIGHTS, WeightSpec
 from ovss_personal.errors import OutputError, OvssWarning, WeightsError
-from ovss_personal.io.files import sha256_file
+from ovss_personal.io.files import expanded, sha256_file
 from ovss_personal.store.files import atomic_folder, atomic_write, locked
 from ovss_personal.store.tensors import read_tensors
 
@@ -130,7 +130,7 @@ def _held_to(spec: WeightSpec, otherwise: Against) -> Against:
 def _in_own_folder(spec: WeightSpec) -> Path | None:
     """The file in the folder that the user keeps weights in."""
     folder = os.environ.get(FOLDER_VARIABLE)
-    path = Path(folder).expanduser() / spec.file if folder else None
+    path = expanded(folder, FOLDER_VARIABLE, WeightsError) / spec.file if folder else None
     return path if path is not None and path.is_file() else None
 
 

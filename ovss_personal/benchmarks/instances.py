@@ -6,20 +6,29 @@ in the file itself, since things overlap. Paths are those of a manifest.
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ovss_personal.benchmarks.manifest import check_inside, checked_image, located, write_content
+from ovss_personal.benchmarks.manifest import (
+    check_inside,
+    checked_image,
+    located,
+    read_content,
+    text,
+    texts,
+    write_content,
+)
 from ovss_personal.errors import ConfigError, InputError
 from ovss_personal.io.annotations import decompress_counts, fill_runs
 from ovss_personal.structures import BoolMask, RGBImage
+from ovss_personal.text import brief
 
 FORMAT_VERSION = 1
 KIND = "instances"
+MAX_SIDE = 2**20  # pixels
 
 
 @dataclass(frozen=True)
@@ -90,10 +99,9 @@ def write_instances(benchmark: InstanceSet, data: Path) -> Path:
 def is_instances(path: str | Path) -> bool:
     """Whether a file is a benchmark of instances; a broken one is not."""
     try:
-        content = json.loads(Path(path).read_text("utf-8"))
+        return read_content(Path(path)).get("kind") == KIND
     except (OSError, ValueError):
         return False  # the reader of manifests says what is wrong with it
-    return isinstance(content, dict) and content.get("kind") == KIND
 
 
 def read_instances(path: str | Path) -> InstanceSet:
@@ -104,30 +112,32 @@ def read_instances(path: str | Path) -> InstanceSet:
     """
     path = Path(path)
     try:
-        content = json.loads(path.read_text("utf-8"))
+        content = read_content(path)
         if (content["kind"], content["format_version"]) != (KIND, FORMAT_VERSION):
-            raise ValueError(f"{content['kind']}, format_version {content['format_version']}")
-        words = tuple(content["words"])
+            raise ValueError(f"{brief(content['kind'])}, format_version {brief(content['format_version'])}")
+        name, words = text(content["name"], "the name"), texts(content["words"], "the words")
         photos = tuple(_photo(row, len(words)) for row in content["photos"])
     except OSError as error:
         reason = error.strerror or "unknown reason"
         raise ConfigError(f"the benchmark cannot be read: {reason.lower()}.", path=path) from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise ConfigError(
             f"is no benchmark of instances ({error}).", path=path, hint="build the benchmark again."
         ) from error
     if not any(photo.instances for photo in photos):
         raise ConfigError("has no instance, so nothing can be measured.", path=path, hint="build the benchmark again.")
-    return InstanceSet(content["name"], words, photos, path.parent)
+    return InstanceSet(name, words, photos, path.parent)
 
 
 def _photo(row: dict[str, Any], words: int) -> Photo:
     check_inside(row["image"])
     height, width = row["size"]
+    if not all(type(side) is int and 0 < side <= MAX_SIDE for side in (height, width)):
+        raise ValueError(f"the size of {row['image']} is {brief(row['size'])}")
     instances = tuple(Instance(int(one["word"]), one["counts"]) for one in row["instances"])
     if not all(0 <= instance.word < words for instance in instances):
         raise ValueError(f"an instance in {row['image']} has none of the {words} words")
-    photo = Photo(row["image"], row["sha256"], (int(height), int(width)), instances, row["void"])
+    photo = Photo(row["image"], text(row["sha256"], "a sha256"), (int(height), int(width)), instances, row["void"])
     for counts in (*(instance.counts for instance in instances), *([photo.void] if photo.void is not None else [])):
         _runs(counts, photo.size)
     return photo

@@ -8,6 +8,7 @@ folder may be a benchmark itself (concat), and the rest of the path begin with `
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
@@ -22,9 +23,12 @@ from ovss_personal.io.images import load_image
 from ovss_personal.painting.segmentation import LabelMap
 from ovss_personal.store.files import atomic_write
 from ovss_personal.structures import BoolMask, RGBImage, Shot
+from ovss_personal.text import brief
 
 FORMAT_VERSION = 1
 DATA = "data:"
+MAX_BYTES = 2**30  # of a manifest
+MAX_TEXT = 300  # characters
 KINDS = ("shots", "positives", "negatives", "pairs", "album", "look_alikes")
 OPTIONAL = ("album", "look_alikes")  # left out of manifests that were made before there were any
 SPARE = "spare_shots_are_tests"
@@ -143,9 +147,11 @@ def checked_image(path: Path, sha256: str) -> RGBImage:
 
 def check_inside(name: str) -> None:
     """Raises ValueError for the name of a file that is not below the manifest's folder or that of the raw data."""
+    if not isinstance(name, str) or "\0" in name:
+        raise ValueError(f"{brief(name)} is no name of a file")
     inside = PurePosixPath(name.replace(DATA, ""))
     if inside.is_absolute() or ".." in inside.parts:
-        raise ValueError(f"'{name}' leads out of the benchmark")
+        raise ValueError(f"{brief(name)} leads out of the benchmark")
 
 
 def write_manifest(manifest: Manifest, data: Path | None = None) -> Path:
@@ -164,8 +170,38 @@ def write_content(content: dict[str, Any], root: Path, data: Path | None) -> Pat
     if data is not None:
         atomic_write(root / "data.txt", f"{data.resolve()}\n".encode())
     path = root / "manifest.json"
-    atomic_write(path, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
+    text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+    # What stands for a byte of a name that is not UTF-8 has no bytes of its own, but JSON has a way to write it.
+    text = re.sub("[\ud800-\udfff]", lambda found: f"\\u{ord(found[0]):04x}", text)
+    atomic_write(path, text.encode())
     return path
+
+
+def read_content(path: Path) -> dict[str, Any]:
+    """What `manifest.json` holds. Raises OSError or ValueError unless it is a JSON object."""
+    if path.stat().st_size > MAX_BYTES:
+        raise ValueError(f"it is larger than {MAX_BYTES} bytes")
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    if not isinstance(content, dict):
+        raise ValueError(f"it is {brief(content)}")
+    return content
+
+
+def text(value: Any, what: str) -> str:
+    """Raises ValueError unless it is one short line of text."""
+    if not isinstance(value, str) or not value.strip() or not value.isprintable() or len(value) > MAX_TEXT:
+        raise ValueError(f"{what} is {brief(value)}")
+    return value
+
+
+def texts(values: Any, what: str) -> tuple[str, ...]:
+    """Raises ValueError unless it is a list of short lines of text."""
+    if not isinstance(values, list):
+        raise ValueError(f"{what} are {brief(values)}")
+    return tuple(text(value, f"one of {what}") for value in values)
 
 
 def read_manifest(path: str | Path) -> Manifest:
@@ -176,22 +212,26 @@ def read_manifest(path: str | Path) -> Manifest:
     """
     path = Path(path)
     try:
-        content = json.loads(path.read_text("utf-8"))
+        content = read_content(path)
         if "kind" in content:
-            raise ValueError(f"it is one of {content['kind']}, which has no concepts")
+            raise ValueError(f"it is one of {brief(content['kind'])}, which has no concepts")
         if content["format_version"] != FORMAT_VERSION:
-            raise ValueError(f"format_version {content['format_version']} is not {FORMAT_VERSION}")
+            raise ValueError(f"format_version {brief(content['format_version'])} is not {FORMAT_VERSION}")
         concepts = tuple(
             ConceptSet(
-                c["name"], c["class_name"], *(_items(_rows(c, kind)) for kind in KINDS), spare_shots_are_tests=_spare(c)
+                text(c["name"], "the name of a concept"),
+                text(c["class_name"], "a class name"),
+                *(_items(_rows(c, kind)) for kind in KINDS),
+                spare_shots_are_tests=_spare(c),
             )
             for c in content["concepts"]
         )
-        manifest = Manifest(content["name"], tuple(content["words"]), concepts, path.parent)
+        name, words = text(content["name"], "the name"), texts(content["words"], "the words")
+        manifest = Manifest(name, words, concepts, path.parent)
     except OSError as error:
         reason = error.strerror or "unknown reason"
         raise ConfigError(f"the manifest cannot be read: {reason.lower()}.", path=path) from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ConfigError(f"is no manifest ({error}).", path=path, hint="build the benchmark again.") from error
     for concept in manifest.concepts:
         for kind in ("shots", "positives", "negatives"):
@@ -233,9 +273,10 @@ def _spare(concept: dict[str, Any]) -> bool:
 
 
 def _items(rows: Sequence[dict[str, Any]]) -> tuple[Item, ...]:
-    items = tuple(Item(row["image"], row["mask"], row["sha256"], row.get("labels")) for row in rows)
-    for name in (name for item in items for name in (item.image, item.mask, item.labels) if name is not None):
-        check_inside(name)
+    items = tuple(Item(row["image"], row["mask"], text(row["sha256"], "a sha256"), row.get("labels")) for row in rows)
+    for item in items:
+        for name in (item.image, *(path for path in (item.mask, item.labels) if path is not None)):
+            check_inside(name)
     return items
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import typer
 
-from ovss_personal.cli.shell import DebugFlag, JsonFlag, print_json, verb
+from ovss_personal.cli.printing import print_json, say
+from ovss_personal.cli.shell import DebugFlag, JsonFlag, verb
 
 
 def register(app: typer.Typer) -> None:
@@ -20,4 +21,4 @@ def bases(*, as_json: JsonFlag = False, debug: DebugFlag = False) -> None:
         print_json(about)
     else:
         for name, line in about.items():
-            print(f"{name}: {line}")
+            say(f"{name}: {line}")

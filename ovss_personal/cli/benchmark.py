@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ovss_personal.cli.shell import DebugFlag, JsonFlag, Overwrite, new_app, print_json, verb
+from ovss_personal.cli.printing import print_json, say
+from ovss_personal.cli.shell import DebugFlag, JsonFlag, Overwrite, new_app, verb
 from ovss_personal.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
@@ -16,9 +17,10 @@ if TYPE_CHECKING:
 
 Root = Annotated[Path, typer.Option(help="The raw data (see datasets/README.md); for concat, a built benchmark.")]
 Out = Annotated[Path, typer.Option(help="The folder for manifest.json and the pictures it needs.")]
-Seed = Annotated[int, typer.Option(min=0, help="The same seed makes the same bytes.")]
+Seed = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="The same seed makes the same bytes.")]
 Tests = Annotated[
-    int | None, typer.Option(min=1, help="Test photos with the object, and as many without, at most; all if left out.")
+    int | None,
+    typer.Option(min=1, max=10**9, help="Test photos with the object, and as many without, at most; all if left out."),
 ]
 Classes = Annotated[
     Path | None, typer.Option(help="A file of lines 'name: class word', for names that the program does not know.")
@@ -109,7 +111,9 @@ def build_davis(
     *,
     root: Annotated[Path, typer.Option(help="DAVIS 2016 or 2017, or a folder of one folder a sequence.")],
     out: Out,
-    frames: Annotated[int, typer.Option(min=2, help="Of each sequence, spread evenly over it, at most.")] = 8,
+    frames: Annotated[
+        int, typer.Option(min=2, max=10**6, help="Of each sequence, spread evenly over it, at most.")
+    ] = 8,
     image_set: Annotated[
         str | None, typer.Option(help="The list below ImageSets/ of the sequences to take, e.g. 2017/val.")
     ] = None,
@@ -145,7 +149,9 @@ def build_coco(
     *,
     root: Annotated[Path, typer.Option(help="Holds annotations/ and val2017/ (COCO), or images/ and labels/ (YOLO).")],
     out: Out,
-    photos: Annotated[int | None, typer.Option(min=1, help="How many photos, at most; all if left out.")] = None,
+    photos: Annotated[
+        int | None, typer.Option(min=1, max=10**9, help="How many photos, at most; all if left out.")
+    ] = None,
     seed: Seed = 0,
     overwrite: Overwrite = False,
     as_json: JsonFlag = False,
@@ -161,12 +167,13 @@ def build_coco(
 def build_stamps(
     *,
     out: Out,
-    birds: Annotated[int, typer.Option(min=1, help="How many concepts.")] = 24,
+    birds: Annotated[int, typer.Option(min=1, max=10_000, help="How many concepts.")] = 24,
     look_alikes: Annotated[
         int, typer.Option(min=0, max=5, help="Other birds in the same picture as mine; 0 is one bird a picture.")
     ] = 0,
     album: Annotated[
-        int, typer.Option(min=0, help="Unlabelled photos beside the shots of each concept, half of them of it.")
+        int,
+        typer.Option(min=0, max=1000, help="Unlabelled photos beside the shots of each concept, half of them of it."),
     ] = 0,
     seed: Seed = 0,
     stamps: Annotated[
@@ -195,7 +202,7 @@ def _make(build: Callable[[Path], Path], out: Path, overwrite: bool, as_json: bo
     if as_json:
         print_json({"manifest": str(out / MANIFEST)})
     else:
-        print(f"next: ovss-personal evaluate {out / MANIFEST}")
+        say(f"next: ovss-personal evaluate {out / MANIFEST}")
 
 
 def _check_apart(root: Path, out: Path) -> None:
@@ -261,7 +268,7 @@ def show(
         )
     else:
         told = ", ".join(f"{count} {kind}" for kind, count in counts.items() if count)
-        print(f"{chosen.name} ({chosen.class_name}): {told}; drawn in {out}")
+        say(f"{chosen.name} ({chosen.class_name}): {told}; drawn in {out}")
 
 
 def _show_instances(manifest: Path, out: Path, as_json: bool) -> None:
@@ -285,7 +292,7 @@ def _show_instances(manifest: Path, out: Path, as_json: bool) -> None:
         print_json({"sheet": str(out), **counts})
     else:
         told = ", ".join(f"{count} {kind}" for kind, count in counts.items())
-        print(f"{benchmark.name}: {told}; the first {len(pictures)} photos are drawn in {out}")
+        say(f"{benchmark.name}: {told}; the first {len(pictures)} photos are drawn in {out}")
 
 
 def _draw(pictures: Sequence[tuple[RGBImage, BoolMask | None, str]], out: Path) -> None:

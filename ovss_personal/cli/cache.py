@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import typer
 
-from ovss_personal.cli.shell import DebugFlag, JsonFlag, new_app, print_json, verb
+from ovss_personal.cli.printing import print_json, say
+from ovss_personal.cli.shell import DebugFlag, JsonFlag, new_app, verb
 
 
 def register(app: typer.Typer) -> None:
@@ -23,7 +24,7 @@ def info(*, as_json: JsonFlag = False, debug: DebugFlag = False) -> None:
     if as_json:
         print_json({"folder": str(cache.folder), "entries": entries, "bytes": size, "max_bytes": cache.max_bytes})
     else:
-        print(f"{cache.folder}: {entries} entries, {_mebibytes(size)} of at most {_mebibytes(cache.max_bytes)}")
+        say(f"{cache.folder}: {entries} entries, {_mebibytes(size)} of at most {_mebibytes(cache.max_bytes)}")
 
 
 def clear(*, as_json: JsonFlag = False, debug: DebugFlag = False) -> None:
@@ -36,7 +37,7 @@ def clear(*, as_json: JsonFlag = False, debug: DebugFlag = False) -> None:
     if as_json:
         print_json({"folder": str(cache.folder), "removed": entries + files, "bytes": size + more})
     else:
-        print(f"{cache.folder}: removed {entries + files} entries, {_mebibytes(size + more)}")
+        say(f"{cache.folder}: removed {entries + files} entries, {_mebibytes(size + more)}")
 
 
 def _mebibytes(size: int) -> str:

@@ -8,18 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ovss_personal.cli.shell import (
-    DEFAULT_BASE,
-    BaseOptions,
-    DebugFlag,
-    JsonFlag,
-    Overwrite,
-    new_app,
-    print_error,
-    print_json,
-    progress_bar,
-    verb,
-)
+from ovss_personal.cli.printing import print_error, print_json, progress_bar, say
+from ovss_personal.cli.shell import DEFAULT_BASE, BaseOptions, DebugFlag, JsonFlag, Overwrite, new_app, verb
 from ovss_personal.errors import ImageError, OutputError, UsageError, counted
 
 if TYPE_CHECKING:
@@ -41,7 +31,7 @@ def build(
     photos: Annotated[list[Path], typer.Argument(help="Folders of ordinary photos, 50 or more, without the thing.")],
     out: Annotated[Path, typer.Option(help="The file for the bank, which --bank then takes.")],
     overwrite: Overwrite = False,
-    seed: Annotated[int, typer.Option(min=0, help="Of the grouping of what was seen.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Of the grouping of what was seen.")] = 0,
     base: BaseOptions = DEFAULT_BASE,
     as_json: JsonFlag = False,
     debug: DebugFlag = False,
@@ -73,7 +63,7 @@ def build(
         print_json({"base": facts, "photos": len(read), "embeddings": len(rows), "out": str(out)})
     else:
         seen_in = counted(len(read), "photo")
-        print(f"{counted(len(rows), 'embedding')} of what {segmenter.name} sees in {seen_in}, saved to {out}")
+        say(f"{counted(len(rows), 'embedding')} of what {segmenter.name} sees in {seen_in}, saved to {out}")
 
 
 def _readable(files: list[Path], read: list[Path]) -> Iterator[RGBImage]:

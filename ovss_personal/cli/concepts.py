@@ -8,8 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from ovss_personal.cli.personalize import print_shots, summary
-from ovss_personal.cli.shell import DebugFlag, JsonFlag, new_app, print_json, verb
-from ovss_personal.errors import ConceptError, counted
+from ovss_personal.cli.printing import print_json, say
+from ovss_personal.cli.shell import DebugFlag, JsonFlag, new_app, verb
+from ovss_personal.errors import OvssError, counted
 
 
 def register(app: typer.Typer) -> None:
@@ -32,24 +33,24 @@ def list_concepts(
     for config in sorted(folder.glob("*/adapter_config.json")):
         try:
             rows.append({"folder": str(config.parent), **summary(Concept.from_pretrained(config.parent))})
-        except ConceptError as error:
+        except OvssError as error:
             rows.append({"folder": str(config.parent), **error.to_json()})
     if as_json:
         print_json(rows)
         return
     for row in rows:
         if "error" in row:
-            print(f"{row['folder']}: cannot be loaded: {row['error']['message']}")
+            say(f"{row['folder']}: cannot be loaded: {row['error']['message']}")
         else:
             what = f"{row['concept']} ({row['class_name']})"
-            print(f"{row['folder']}: {what}, {counted(len(row['shots']), 'shot')}, base {row['base']['name']}")
+            say(f"{row['folder']}: {what}, {counted(len(row['shots']), 'shot')}, base {row['base']['name']}")
     if not rows:
-        print(f"{folder}: no concepts")
+        say(f"{folder}: no concepts")
 
 
 def show(
     *,
-    folder: Annotated[Path, typer.Argument(help="The folder of one concept.")],
+    folder: Annotated[str, typer.Argument(help="The folder of one concept, or hf://USER/NAME.")],
     as_json: JsonFlag = False,
     debug: DebugFlag = False,
 ) -> None:
@@ -61,7 +62,9 @@ def show(
     if as_json:
         print_json(facts)
         return
-    print(f"{concept.name} ({concept.class_name}) on base {concept.base_name} {concept.base_fingerprint[:12]}\n")
+    say(f"{concept.name} ({concept.class_name}) on base {concept.base_name} {concept.base_fingerprint[:12]}")
+    say()
     print_shots(concept)
-    print("\nsettings: " + ", ".join(f"{name} {value}" for name, value in facts["config"].items()))
-    print("losses: " + ", ".join(f"{name} {value:.4g}" for name, value in facts["losses"].items()))
+    say()
+    say("settings: " + ", ".join(f"{name} {value}" for name, value in facts["config"].items()))
+    say("losses: " + ", ".join(f"{name} {value:.4g}" for name, value in facts["losses"].items()))

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from ovss_personal.cli.shell import DEFAULT_BASE, BaseOptions, DebugFlag, JsonFlag, at_once, note, print_json, verb
+from ovss_personal.cli.printing import at_once, note, print_json, say_lines
+from ovss_personal.cli.shell import DEFAULT_BASE, BaseOptions, DebugFlag, JsonFlag, verb
 from ovss_personal.config import BaseConfig
 
 
@@ -30,12 +31,14 @@ def demo(
     from ovss_personal.evaluation.demo import run_demo
     from ovss_personal.store.cache import ProposalCache
 
-    results = run_demo(album, out, base.name or BaseConfig().base, note, ProposalCache(), base.given)
+    results = run_demo(
+        album, out, base.name or BaseConfig().base, note, ProposalCache(), {**base.trust(), **base.given}
+    )
     if as_json:
         print_json({"albums": [asdict(result) for result in results]})
         return
     for result in results:
-        print(
+        say_lines(
             f"{result.concept}: IoU {100 * result.iou_before:.0f} (text only) -> {100 * result.iou_after:.0f} "
             f"(personalised), on {result.photos} photos; false alarms in {result.false_alarms} of the "
             f"{result.without} without it\n  pictures: {result.folder}/*.after.png"

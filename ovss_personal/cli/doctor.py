@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass
 
 import typer
 
-from ovss_personal.cli.shell import DebugFlag, JsonFlag, print_json, verb
+from ovss_personal.cli.printing import print_json, say
+from ovss_personal.cli.shell import DebugFlag, JsonFlag, verb
 
 _PACKAGES = (
     "ovss-personal",
@@ -46,9 +47,9 @@ def doctor(*, as_json: JsonFlag = False, debug: DebugFlag = False) -> None:
         print_json([asdict(finding) for finding in findings])
     else:
         for finding in findings:
-            print(f"{'ok     ' if finding.fine else 'MISSING'}  {finding.what}: {finding.found}")
+            say(f"{'ok     ' if finding.fine else 'MISSING'}  {finding.what}: {finding.found}")
             if finding.mend:
-                print(f"         {'get' if finding.fine else 'mend'} it with: {finding.mend}")
+                say(f"         {'get' if finding.fine else 'mend'} it with: {finding.mend}")
     if not all(finding.fine for finding in findings):
         raise typer.Exit(4)
 

@@ -7,18 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from ovss_personal.cli.shell import (
-    UNNAMED_BASE,
-    BaseOptions,
-    DebugFlag,
-    JsonFlag,
-    NoCache,
-    at_once,
-    note,
-    print_json,
-    progress_bar,
-    verb,
-)
+from ovss_personal.cli.printing import at_once, note, print_json, progress_bar, say_lines
+from ovss_personal.cli.shell import UNNAMED_BASE, BaseOptions, DebugFlag, JsonFlag, NoCache, verb
 from ovss_personal.errors import UsageError, counted
 
 if TYPE_CHECKING:
@@ -47,7 +37,8 @@ def evaluate(
         typer.Option(help="Keep results and the report here; the same command goes on from them if it is cut off."),
     ] = None,
     sheets: Annotated[
-        int, typer.Option(min=0, help="Draw what was found on a photo of each of so many concepts, in --out.")
+        int,
+        typer.Option(min=0, max=10_000, help="Draw what was found on a photo of each of so many concepts, in --out."),
     ] = 0,
     proposals: Annotated[
         bool, typer.Option("--proposals", help="Also measure the base alone: its best proposals and its background.")
@@ -56,8 +47,12 @@ def evaluate(
     engine: Annotated[
         Literal["local", "ray"], typer.Option(help="ray: on the cluster that RAY_ADDRESS names, or one started here.")
     ] = "local",
-    workers: Annotated[int, typer.Option(min=1, help="Processes, each with a base of its own and one thread.")] = 1,
-    cache_limit: Annotated[float, typer.Option(min=0, help="GB that what the base saw may take on the disk.")] = 16.0,
+    workers: Annotated[
+        int, typer.Option(min=1, max=1024, help="Processes, each with a base of its own and one thread.")
+    ] = 1,
+    cache_limit: Annotated[
+        float, typer.Option(min=0, max=1e6, help="GB that what the base saw may take on the disk.")
+    ] = 16.0,
     no_cache: NoCache = False,
     as_json: JsonFlag = False,
     debug: DebugFlag = False,
@@ -73,6 +68,8 @@ def evaluate(
     from ovss_personal.evaluation.experiment import overridden
     from ovss_personal.store.cache import ProposalCache
 
+    if not cache_limit >= 0:
+        raise UsageError("--cache-limit must be a number of GB, not nan.")
     if sheets and not out:
         raise UsageError("--sheets needs --out, the folder to draw in.")
     experiment = overridden(
@@ -82,6 +79,7 @@ def evaluate(
         methods=tuple(methods) if methods else None,
         shots=_numbers(shots) if shots else None,
         by_concept=by_concept or None,
+        trust_base=base.trusted or None,
     )
     if is_instances(experiment.manifest):
         if shots or methods or experiment.methods or sheets or experiment.by_concept or engine == "ray" or workers > 1:
@@ -136,7 +134,7 @@ def evaluate(
             }
         )
     else:
-        print(report.markdown(run, quality), end="")
+        say_lines(report.markdown(run, quality))
 
 
 def _evaluate_instances(experiment: Experiment, out: Path | None, cache_bytes: int | None, as_json: bool) -> None:
@@ -161,7 +159,7 @@ def _evaluate_instances(experiment: Experiment, out: Path | None, cache_bytes: i
         identity = {"name": base.name, "fingerprint": base.fingerprint}
         print_json({"base": identity, **instances.facts(benchmark, measured)})
     else:
-        print(table, end="")
+        say_lines(table)
 
 
 def report_of_runs(
@@ -177,7 +175,7 @@ def report_of_runs(
     if as_json:
         print_json({"runs": [{"benchmark": r.benchmark, "base": r.base, "summary": report.summary(r)} for r in runs]})
     else:
-        print(report.paper_tables(runs), end="")
+        say_lines(report.paper_tables(runs))
 
 
 def _experiment(what: Path) -> Experiment:

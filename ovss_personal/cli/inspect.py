@@ -11,14 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ovss_personal.cli.mask_options import Category, Holes, Ignore, Invert, Label, MaskOrientation
-from ovss_personal.cli.shell import (
-    DebugFlag,
-    JsonFlag,
-    Overwrite,
-    print_json,
-    verb,
-)
+from ovss_personal.cli.printing import note, print_json, say
+from ovss_personal.cli.shell import DebugFlag, JsonFlag, Overwrite, verb
 from ovss_personal.errors import ImageError, InputError, OutputError, OvssWarning, counted
+from ovss_personal.text import printable
 
 if TYPE_CHECKING:
     from ovss_personal.structures import BoolMask, RGBImage, Shot
@@ -44,7 +40,9 @@ def inspect(
     as_json: JsonFlag = False,
     debug: DebugFlag = False,
 ) -> None:
-    """Draw what is understood of photos and masks, before learning."""
+    """Draw what is understood of photos and masks, before learning.
+
+    Where nothing can be used, the exit code is 3."""
     import io
 
     from ovss_personal.io.shots import find_pairs, load_pair, tell_of_unread
@@ -73,15 +71,15 @@ def inspect(
                 )
         except InputError as error:
             bad.append({"file": pair.name, "reason": str(error), "hint": error.hint})
-            pictures.append((_photo_or_blank(pair.image), None, str(error)))
+            pictures.append((_photo_or_blank(pair.image), None, printable(str(error))))
             continue
         row = _row(pair.name, pair.mask.name, shot)
         good.append({**row, "notes": notes})
-        caption = f"{pair.name} {row['width']}x{row['height']}, {_shares(row)}"
+        caption = printable(f"{pair.name} {row['width']}x{row['height']}, {_shares(row)}")
         pictures.append((*shrunk(shot.image, shot.mask, 2 * _SIDE), caption + (" (see the warning)" if notes else "")))
     for path, reason in pairing.unpaired.items():
         bad.append({"file": str(path), "reason": reason, "hint": None})
-        pictures.append((_photo_or_blank(path), None, f"{path.name}: {reason}"))
+        pictures.append((_photo_or_blank(path), None, printable(f"{path.name}: {reason}")))
     buffer = io.BytesIO()
     contact_sheet(pictures, side=_SIDE).save(buffer, format="PNG")
     atomic_write(out, buffer.getvalue())
@@ -89,11 +87,14 @@ def inspect(
         print_json({"sheet": str(out), "shots": good, "not_usable": bad})
     else:
         for row in good:
-            print(f"{row['image']} with {row['mask']}: {row['width']}x{row['height']}, {_shares(row)}")
+            say(f"{row['image']} with {row['mask']}: {row['width']}x{row['height']}, {_shares(row)}")
         for told in bad:
-            print(f"not usable: {told['file']}: {told['reason']}" + (f" {told['hint']}" if told["hint"] else ""))
-        print(f"{counted(len(good), 'shot')}, {len(bad)} not usable; drawn in {out}")
+            say(f"not usable: {told['file']}: {told['reason']}")
+        say(f"{counted(len(good), 'shot')}, {len(bad)} not usable; drawn in {out}")
     if not good:
+        if not as_json:
+            for hint in dict.fromkeys(str(told["hint"] or "Add photos with masks.") for told in bad):
+                note(f"hint: {hint}")
         raise typer.Exit(InputError.exit_code)
 
 

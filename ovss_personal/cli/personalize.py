@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from ovss_personal.cli.mask_options import Category, Holes, Ignore, Invert, Label, MaskOrientation
+from ovss_personal.cli.printing import at_once, note, print_json, progress_bar, say
 from ovss_personal.cli.shell import (
     DEFAULT_BASE,
     BaseOptions,
@@ -17,10 +18,6 @@ from ovss_personal.cli.shell import (
     JsonFlag,
     NoCache,
     Overwrite,
-    at_once,
-    note,
-    print_json,
-    progress_bar,
     verb,
 )
 from ovss_personal.config import Competitors
@@ -39,7 +36,9 @@ def register(app: typer.Typer) -> None:
 def personalize(
     *,
     concept: Annotated[str, typer.Option(help='What to call the thing, e.g. "my bird".')],
-    shots: Annotated[int | None, typer.Option(min=1, help="How many photos to learn from; all if left out.")] = None,
+    shots: Annotated[
+        int | None, typer.Option(min=1, max=10_000, help="How many photos to learn from; all if left out.")
+    ] = None,
     images: Annotated[
         Path | None,
         typer.Option(help="Folder of photos and masks, or a COCO JSON; ./<concept>/ if left out."),
@@ -87,6 +86,8 @@ def personalize(
     folder = Path("concepts", safe_name(concept)) if out is None else out
     if folder.exists() and not overwrite:
         raise OutputError("the output folder exists.", path=folder, hint="Pass --overwrite or choose another --out.")
+    if push_to_hub is not None and base.given.get("offline"):
+        raise UsageError("--push-to-hub needs a connection, and --offline opens none.", hint="Leave one of them out.")
     source = _shots_of(concept) if images is None else images
     if album is not None and album.resolve() == source.resolve():
         raise UsageError(
@@ -134,23 +135,26 @@ def personalize(
         print_json({**summary(learned), "images": str(source), "out": str(folder), "uploaded": address})
         return
     _tell(learned, source, album)
-    print(f"\nsaved to {folder}")
+    say()
+    say(f"saved to {folder}")
     if address is not None:
-        print(f"uploaded to {address}")
+        say(f"uploaded to {address}")
     following = ["segment", "PHOTO", "--concept", str(folder), "--words", learned.class_name, "--out", "out"]
     # A concept fits no base but the one it was learned on, with the same settings.
     following += base.repeated()
-    print(f"next: ovss-personal {shlex.join(following)}")
+    say(f"next: ovss-personal {shlex.join(following)}")
 
 
 def _tell(learned: Concept, source: Path, album: Path | None) -> None:
     """What was learned, from what, and how well each shot is found again."""
-    print(f"{learned.name} ({learned.class_name}), {counted(len(learned.report.shots), 'shot')} from {source}\n")
+    say(f"{learned.name} ({learned.class_name}), {counted(len(learned.report.shots), 'shot')} from {source}")
+    say()
     print_shots(learned)
     if learned.report.album:
         photos, used = learned.report.album.photos, learned.report.album.used
         seen_in = f"{used} of the {counted(photos, 'photo')} of {album}"
-        print(f"\n{learned.name} was taken to be in {seen_in}, and learned from there as well")
+        say()
+        say(f"{learned.name} was taken to be in {seen_in}, and learned from there as well")
 
 
 def default_class_name(concept: str) -> str:
@@ -185,11 +189,11 @@ def print_shots(concept: Concept) -> None:
     """A line for each shot: how well the concept finds it again, with it and without it in the fit."""
     shots = concept.report.shots
     width = max((len(shot.name) for shot in shots), default=4)
-    print(f"{'shot':<{width}}  fit IoU  left out")
+    say(f"{'shot':<{width}}  fit IoU  left out")
     for shot in shots:
         left_out = "-" if shot.leave_one_out is None else f"{shot.leave_one_out:.2f}"
         remark = "  outlier: look at its mask" if shot.outlier else ""
-        print(f"{shot.name:<{width}}  {shot.iou:>7.2f}  {left_out:>8}{remark}")
+        say(f"{shot.name:<{width}}  {shot.iou:>7.2f}  {left_out:>8}{remark}")
 
 
 def _shots_of(concept: str) -> Path:

@@ -7,17 +7,9 @@ from typing import Annotated, Literal
 
 import typer
 
+from ovss_personal.cli.printing import print_json, progress_bar, say
 from ovss_personal.cli.pss_training import Backbone, Device, Groups, Side, adapt, evaluate, load, report, require_free
-from ovss_personal.cli.shell import (
-    DebugFlag,
-    JsonFlag,
-    NoCache,
-    Overwrite,
-    new_app,
-    print_json,
-    progress_bar,
-    verb,
-)
+from ovss_personal.cli.shell import DebugFlag, JsonFlag, NoCache, Overwrite, new_app, verb
 from ovss_personal.errors import OutputError, UsageError, counted
 
 
@@ -91,7 +83,7 @@ def group(
         print_json({"list": str(path), "photos": len(grouped), "groups": sizes})
     else:
         told = f"{counted(len(grouped), 'photo')} in {counted(len(sizes), 'group')}"
-        print(f"{told} of {min(sizes.values())} to {max(sizes.values())} -> {path}")
+        say(f"{told} of {min(sizes.values())} to {max(sizes.values())} -> {path}")
 
 
 def segment(
@@ -134,16 +126,16 @@ def segment(
     if as_json:
         print_json({"out": str(out), "photos": done})
     else:
-        print(f"{counted(len(done), 'photo')} -> {out}")
+        say(f"{counted(len(done), 'photo')} -> {out}")
 
 
 def synth(
     *,
     out: Annotated[Path, typer.Argument(help="The folder for source/ and album/.")],
-    photos: Annotated[int, typer.Option(min=8, help="How many the source has.")] = 240,
-    occasions: Annotated[int, typer.Option(min=1, help="How many the user photographs.")] = 10,
-    each: Annotated[int, typer.Option(min=1, help="Photos of each occasion.")] = 10,
-    seed: Annotated[int, typer.Option(min=0, help="The same seed makes the same bytes.")] = 0,
+    photos: Annotated[int, typer.Option(min=8, max=10**6, help="How many the source has.")] = 240,
+    occasions: Annotated[int, typer.Option(min=1, max=10**6, help="How many the user photographs.")] = 10,
+    each: Annotated[int, typer.Option(min=1, max=10**6, help="Photos of each occasion.")] = 10,
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="The same seed makes the same bytes.")] = 0,
     stamps: Annotated[
         Path | None, typer.Option(help="Where the Debian packages are unpacked; fetched if left out.")
     ] = None,
@@ -163,7 +155,7 @@ def synth(
     if as_json:
         print_json({"source": str(source), "album": str(album)})
     else:
-        print(f"next: ovss-personal pss group {album} --groups {occasions}")
+        say(f"next: ovss-personal pss group {album} --groups {occasions}")
 
 
 def _count(text: str) -> int:

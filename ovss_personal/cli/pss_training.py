@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from ovss_personal.cli.shell import DebugFlag, JsonFlag, Overwrite, print_json, progress_bar
+from ovss_personal.cli.printing import print_json, progress_bar, say, say_lines
+from ovss_personal.cli.shell import DebugFlag, JsonFlag, Overwrite
 from ovss_personal.errors import OutputError, OvssWarning, UsageError
 
 if TYPE_CHECKING:
@@ -20,9 +21,12 @@ Backbone = Annotated[
     Literal["resnet50", "vgg16", "lite2"] | None, typer.Option(help="What the weights are expected to be of.")
 ]
 Groups = Annotated[
-    int | None, typer.Option(min=1, help="Which of the album's lists of groups; may be left out where there is one.")
+    int | None,
+    typer.Option(min=1, max=10**6, help="Which of the album's lists of groups; may be left out where there is one."),
 ]
-Side = Annotated[int, typer.Option(min=64, help="The shorter side that photos are looked at with, in pixels.")]
+Side = Annotated[
+    int, typer.Option(min=64, max=8192, help="The shorter side that photos are looked at with, in pixels.")
+]
 
 
 def adapt(
@@ -45,21 +49,31 @@ def adapt(
     ] = "resnet50",
     weights: Annotated[Path | None, typer.Option(help="A network to start from; step 2 needs step 1's.")] = None,
     groups: Groups = None,
-    iterations: Annotated[int | None, typer.Option(min=1, help="Steps of the optimisers; 120000 if left out.")] = None,
-    batch: Annotated[int | None, typer.Option(min=2, help="Photos of each kind a step; 8 if left out.")] = None,
-    crop: Annotated[int | None, typer.Option(help="Side of a training picture in pixels; 320 if left out.")] = None,
+    iterations: Annotated[
+        int | None, typer.Option(min=1, max=10**8, help="Steps of the optimisers; 120000 if left out.")
+    ] = None,
+    batch: Annotated[
+        int | None, typer.Option(min=2, max=4096, help="Photos of each kind a step; 8 if left out.")
+    ] = None,
+    crop: Annotated[
+        int | None, typer.Option(min=1, max=8192, help="Side of a training picture in pixels; 320 if left out.")
+    ] = None,
     learning_rate: Annotated[float | None, typer.Option(help="2.5e-4 if left out; with compat 2.5e-3.")] = None,
     keep: Annotated[float | None, typer.Option(help="Share of pseudo labels used; 0.5, with compat 0.6.")] = None,
     per_pixel: Annotated[bool, typer.Option("--per-pixel", help="Choose pixels of every photo, not photos.")] = False,
-    save_every: Annotated[int | None, typer.Option(min=1, help="Iterations between two states; 2000.")] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="The same seed trains the same; 1234.")] = None,
+    save_every: Annotated[
+        int | None, typer.Option(min=1, max=10**8, help="Iterations between two states; 2000.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, max=2**63 - 1, help="The same seed trains the same; 1234.")] = None,
     evaluate: Annotated[
         bool, typer.Option("--evaluate", help="Score the album's annotated photos at every save, and log it.")
     ] = False,
     side: Side = 480,
     scratch: Annotated[bool, typer.Option("--scratch", help="Start from random weights, not ImageNet's.")] = False,
     precision: Annotated[Literal["no", "bf16", "fp16"], typer.Option(help="Mixed precision.")] = "no",
-    workers: Annotated[int, typer.Option(min=0, help="Processes that read photos, for each kind of batch.")] = 0,
+    workers: Annotated[
+        int, typer.Option(min=0, max=1024, help="Processes that read photos, for each kind of batch.")
+    ] = 0,
     device: Device = "cpu",
     as_json: JsonFlag = False,
     debug: DebugFlag = False,
@@ -98,8 +112,8 @@ def adapt(
         print_json({"network": str(network), "scores": history})
     else:
         for row in history:
-            print(f"iteration {row['iteration']:.0f}: FIoU {row['fiou']:.2%}, MIoU {row['miou']:.2%}")
-        print(f"next: ovss-personal pss evaluate {album} --weights {network}")
+            say(f"iteration {row['iteration']:.0f}: FIoU {row['fiou']:.2%}, MIoU {row['miou']:.2%}")
+        say(f"next: ovss-personal pss evaluate {album} --weights {network}")
 
 
 def evaluate(
@@ -161,7 +175,7 @@ def evaluate(
     if as_json:
         print_json(result.to_json())
     else:
-        print(user_table(result))
+        say_lines(user_table(result))
 
 
 def report(
@@ -177,7 +191,7 @@ def report(
     if as_json:
         print_json([result.to_json() for result in found])
     else:
-        print(paper_tables(found))
+        say_lines(paper_tables(found))
 
 
 def require_free(path: Path, overwrite: bool) -> None:

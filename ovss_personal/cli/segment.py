@@ -4,27 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from ovss_personal.cli.shell import (
-    DEFAULT_BASE,
-    BaseOptions,
-    DebugFlag,
-    JsonFlag,
-    NoCache,
-    Overwrite,
-    at_once,
-    print_error,
-    print_json,
-    progress_bar,
-    verb,
-)
-from ovss_personal.errors import ImageError, OutputError, UsageError, counted
+from ovss_personal.cli.chosen import load_concepts, vocabulary_of
+from ovss_personal.cli.failures import as_ovss_error
+from ovss_personal.cli.printing import at_once, note, print_error, print_json, progress_bar, say
+from ovss_personal.cli.shell import DEFAULT_BASE, BaseOptions, DebugFlag, JsonFlag, NoCache, Overwrite, verb
+from ovss_personal.errors import InputError, OutputError, UsageError, counted
 
 if TYPE_CHECKING:
     from ovss_personal.bases.base import Base as BaseSegmenter
@@ -32,6 +22,9 @@ if TYPE_CHECKING:
     from ovss_personal.painting.segmentation import Segmentation
     from ovss_personal.store.cache import ProposalCache
     from ovss_personal.store.concept import Concept
+    from ovss_personal.store.record import RunRecord
+
+_NAME_BYTES = 240  # of a picture's name: file systems allow 255, of which a dot, .png and a number take some
 
 
 def register(app: typer.Typer) -> None:
@@ -53,7 +46,9 @@ def segment(
             concept."""
         ),
     ] = None,
-    concept: Annotated[list[Path] | None, typer.Option(help="The folder of a concept; may be repeated.")] = None,
+    concept: Annotated[
+        list[str] | None, typer.Option(help="The folder of a concept, or hf://USER/NAME; may be repeated.")
+    ] = None,
     name: Annotated[
         list[str] | None, typer.Option("--as", help="Another name for the concept; once for each --concept.")
     ] = None,
@@ -62,6 +57,7 @@ def segment(
         typer.Option("--format", help="Also write what was found as coco, labelme, yolo, cvat or png; by comma."),
     ] = None,
     overwrite: Overwrite = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with what is in --out; photos done stay.")] = False,
     base: BaseOptions = DEFAULT_BASE,
     no_cache: NoCache = False,
     as_json: JsonFlag = False,
@@ -70,76 +66,113 @@ def segment(
     """Label every pixel of photos with words and concepts.
 
     Each photo gets NAME.labels.png (an index into the words), NAME.CONCEPT.png (0 or 255) and
-    NAME.overlay.png; all of them share one result.json, which is written last. A photo that cannot be read
-    is reported, the others are done, and the exit code is 3. A word that contains a concept, as in "hat on my dog",
-    is composed of what was learned and the rest; result.json says how. Each --format gets a folder of its own in --out.
+    NAME.overlay.png; all of them share one result.json, which is written last. A photo that cannot be done
+    is reported, the others are done, and the exit code is 3. What is done is kept as it goes: the same command with
+    --resume goes on where it stopped. A word that contains a concept, as in "hat on my dog", is composed of what was
+    learned and the rest; result.json says how. Each --format gets a folder of its own in --out.
     """
     from ovss_personal.io.images import find_images
     from ovss_personal.io.vocabulary import check_concepts
     from ovss_personal.io.writers import chosen_formats, written
     from ovss_personal.store.cache import ProposalCache
     from ovss_personal.store.files import atomic_write, locked
+    from ovss_personal.store.record import RESULT, RunRecord, check_folders, check_targets, photo_name
 
+    if overwrite and resume:
+        raise UsageError("--overwrite and --resume contradict each other.", hint="Pass one of them.")
     sources = find_images(photos)
     chosen = chosen_formats(formats or [], sources)
-    _check_free(out, overwrite)
+    _check_free(out, overwrite or resume)
     at_once(f"segmenting {counted(len(sources), 'photo')} …")
     from ovss_personal.engine.find import Finder  # imports torch, which takes a second
 
-    concepts = _load_concepts(concept or [], name or [])
-    vocabulary = _vocabulary(words, concepts)
+    concepts = load_concepts(concept or [], name or [], bool(base.given.get("offline")))
+    vocabulary = vocabulary_of(words, concepts)
     check_concepts([item.name for item in concepts], vocabulary)
-    targets = _plan(sources, [item.name for item in concepts], out)
     segmenter = base.load()
     finder = Finder(segmenter, vocabulary, concepts)
-    result_file = out / "result.json"
+    record = RunRecord(out, _run_of(segmenter, vocabulary, concepts))
     with locked(out), progress_bar() as progress:
-        _check_free(out, overwrite)  # another process may just have finished
-        with suppress(OSError):  # it would no longer be true of the pictures beside it
-            result_file.unlink()
-        work = _Work(segmenter, finder, None if no_cache else ProposalCache(), quiet=as_json)
+        _check_free(out, overwrite or resume)  # another process may just have finished
+        if resume:
+            record.go_on(sources)
+        done = {entry["photo"] for entry in record.done}
+        targets = _plan(sources, [item.name for item in concepts], out, record.done)
+        check_targets(out, (path for files in targets for path in files.all()), sources)
+        check_folders(out, chosen)
+        if overwrite:
+            record.clear()
+        work = _Work(segmenter, finder, None if no_cache else ProposalCache(), record, quiet=as_json)
         for number, (source, files) in enumerate(zip(sources, targets, strict=True)):
             progress(number, len(sources), "segmenting")
-            work.do(source, files, only=len(sources) == 1)
-        result = {**_facts(segmenter, finder, concepts), "photos": work.done, "failed": work.failed}
-        for path, data in written(chosen, work.done, out).items():
-            atomic_write(path, data)
-        atomic_write(result_file, json.dumps(result, ensure_ascii=False, indent=1).encode())
+            if photo_name(source) not in done:
+                work.do(source, files, only=len(sources) == 1)
+        facts = {**_facts(segmenter, finder, concepts), "formats": chosen}
+        result = record.finish(facts, [photo_name(source) for source in sources])
+        for path, data in written(chosen, result["photos"], out).items():
+            atomic_write(path, data, through_links=False)
     if as_json:
         print_json(result)
     else:
-        print(f"{len(work.done)} of {counted(len(sources), 'photo')} done, the facts in {result_file}")
-    if work.failed:
-        raise typer.Exit(ImageError.exit_code)
+        before = f" ({len(done)} of them before)" if done else ""
+        count = f"{len(sources) - len(record.failed)} of {counted(len(sources), 'photo')}"
+        say(f"{count} done{before}, the facts in {out / RESULT}")
+    if record.failed:
+        note(f"not done: {', '.join(entry['photo'] for entry in record.failed)}; --resume tries them again")
+        raise typer.Exit(InputError.exit_code)
 
 
 @dataclass
 class _Work:
-    """Photo after photo; `done` and `failed` are what result.json says of them."""
+    """Photo after photo, into one record."""
 
     segmenter: BaseSegmenter
     finder: Finder
     cache: ProposalCache | None
+    record: RunRecord
     quiet: bool
-    done: list[dict[str, Any]] = field(default_factory=list)
-    failed: list[dict[str, Any]] = field(default_factory=list)
 
     def do(self, source: Path, files: _Files, only: bool) -> None:
-        """One photo; if it cannot be read, that is told, and raised if it is the `only` one."""
+        """One photo; whatever is the matter with it is told, and raised if it is the `only` one.
+
+        Raises:
+            ResourceError: the disk is full, so that no other photo can be done either.
+        """
         from ovss_personal.engine.see import see
+        from ovss_personal.io.files import sha256_file
+        from ovss_personal.store.record import photo_name
 
         try:
+            sha256 = sha256_file(source)
             found = self.finder.find(see(self.segmenter, source, self.cache))
-        except ImageError as error:
-            if only:
-                raise
-            self.failed.append({"photo": str(source), **error.to_json()})
-            print_error(error)
-            return
-        _write_pictures(found, files)
-        self.done.append({"photo": str(source), **_describe(found, files)})
+        except Exception as exception:
+            return self._fail(source, exception, only)
+        try:
+            _write_pictures(found, files)
+        except OutputError as error:
+            return self._fail(source, error, only)
+        self.record.add({"photo": photo_name(source), "sha256": sha256, **_describe(found, files)})
         if not self.quiet:
-            print(_line(source, found, files.overlay))
+            say(_line(source, found, files.overlay))
+
+    def _fail(self, source: Path, exception: Exception, only: bool) -> None:
+        from ovss_personal.store.record import photo_name
+
+        if only:
+            raise exception
+        error = as_ovss_error(exception)
+        if error.path is None:
+            error.path = str(source)
+        self.record.failed.append({"photo": photo_name(source), **error.to_json()})
+        print_error(error)
+
+
+def _run_of(segmenter: BaseSegmenter, words: Sequence[str], concepts: Sequence[Concept]) -> str:
+    """sha256 of all that photos of one result have in common."""
+    import hashlib
+
+    parts = [segmenter.fingerprint, list(words), [[item.name, item.fingerprint] for item in concepts]]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 def _facts(segmenter: BaseSegmenter, finder: Finder, concepts: Sequence[Concept]) -> dict[str, Any]:
@@ -162,37 +195,20 @@ def _facts(segmenter: BaseSegmenter, finder: Finder, concepts: Sequence[Concept]
     }
 
 
-def _load_concepts(folders: Sequence[Path], names: Sequence[str]) -> list[Concept]:
-    """The concepts under the names that the user chose for them."""
-    from ovss_personal.store.concept import Concept
+def _check_free(out: Path, may_exist: bool) -> None:
+    """Raises OutputError if there is something at `out` already that may not be."""
+    from ovss_personal.store.record import photos_done
 
-    if names and len(names) != len(folders):
-        raise UsageError(
-            f"--as is given {len(names)} times and --concept {len(folders)} times.",
-            hint="Give --as once for each --concept, in the same order, or not at all.",
+    if out.exists() and not out.is_dir():
+        raise OutputError("the output exists and is no folder.", path=out, hint="Choose another --out.")
+    if not may_exist and out.exists() and any(out.iterdir()):
+        done = photos_done(out)
+        raise OutputError(
+            "the output exists.",
+            path=out,
+            hint=(f"{done} photos are done in it: pass --resume to go on, " if done else "Pass ")
+            + "--overwrite or choose another --out.",
         )
-    concepts = [Concept.from_pretrained(folder) for folder in folders]
-    return [replace(item, name=name) for item, name in zip(concepts, names, strict=True)] if names else concepts
-
-
-def _vocabulary(words: str | None, concepts: Sequence[Concept]) -> tuple[str, ...]:
-    """The words that the user chose, or else the class names of the concepts."""
-    from ovss_personal.io.vocabulary import resolve_words
-
-    if words is not None:
-        vocabulary = resolve_words(words)
-    else:
-        names = {item.name for item in concepts}
-        vocabulary = tuple(dict.fromkeys(item.class_name for item in concepts if item.class_name not in names))
-    if not vocabulary and not concepts:
-        raise UsageError("there is nothing to look for.", hint="Pass --words, --concept or both.")
-    return vocabulary
-
-
-def _check_free(out: Path, overwrite: bool) -> None:
-    """Raises OutputError if there is something at `out` already."""
-    if not overwrite and out.exists() and not (out.is_dir() and not any(out.iterdir())):
-        raise OutputError("the output exists.", path=out, hint="Pass --overwrite or choose another --out.")
 
 
 class _Files(NamedTuple):
@@ -202,17 +218,26 @@ class _Files(NamedTuple):
     overlay: Path
     concepts: tuple[Path, ...]
 
+    def all(self) -> list[Path]:
+        return [self.labels, self.overlay, *self.concepts]
 
-def _plan(sources: Sequence[Path], concepts: Sequence[str], out: Path) -> list[_Files]:
-    """The files of each photo; no two photos or concepts share one, whatever their names."""
-    from ovss_personal.store.files import safe_name, unused_name
+
+def _plan(sources: Sequence[Path], concepts: Sequence[str], out: Path, done: Sequence[dict[str, Any]]) -> list[_Files]:
+    """The files of each photo; no two photos or concepts share one, whatever their names.
+
+    Args:
+        done: what a record says of photos that have theirs already.
+    """
+    from ovss_personal.store.files import file_stem, safe_name, unused_name
 
     suffixes = ["labels", "overlay"]
     for concept in concepts:
         suffixes.append(unused_name(safe_name(concept), suffixes))
+    room = _NAME_BYTES - max(len(suffix.encode()) for suffix in suffixes)
+    taken = [entry["overlay"].removesuffix(".overlay.png") for entry in done]
     stems: list[str] = []
     for source in sources:
-        stems.append(unused_name(source.stem, stems))
+        stems.append(unused_name(file_stem(source.stem, room), [*taken, *stems]))
     paths = [[out / f"{stem}.{suffix}.png" for suffix in suffixes] for stem in stems]
     return [_Files(labels, overlay, tuple(masks)) for labels, overlay, *masks in paths]
 
@@ -229,8 +254,8 @@ def _write_pictures(found: Segmentation, files: _Files) -> None:
     for path, picture in zip((files.overlay, *files.concepts), (found.overlay(), *masks), strict=True):
         buffer = io.BytesIO()
         picture.save(buffer, format="PNG")
-        atomic_write(path, buffer.getvalue())
-    atomic_write(files.labels, index_png(found.labels))
+        atomic_write(path, buffer.getvalue(), through_links=False)
+    atomic_write(files.labels, index_png(found.labels), through_links=False)
 
 
 def _describe(found: Segmentation, files: _Files) -> dict[str, Any]:

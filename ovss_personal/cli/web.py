@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
 
-from ovss_personal.cli.shell import (
-    DEFAULT_BASE,
-    BaseOptions,
-    DebugFlag,
-    JsonFlag,
-    at_once,
-    note,
-    print_json,
-    verb,
-)
+from ovss_personal.cli.printing import at_once, note, print_json, say
+from ovss_personal.cli.shell import DEFAULT_BASE, BaseOptions, DebugFlag, JsonFlag, verb
 from ovss_personal.errors import UsageError
 
 
@@ -58,6 +51,7 @@ def web(
         if as_json:
             print_json({"address": address, "base": segmenter.name})
         else:
-            print(f"{address}  (base {segmenter.name}; Ctrl-C ends it)", flush=True)
+            say(f"{address}  (base {segmenter.name}; Ctrl-C ends it)")
+        sys.stdout.flush()
 
     serve(segmenter, host, port, ready, allow_host or ())

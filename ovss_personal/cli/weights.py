@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ovss_personal.cli.shell import DebugFlag, JsonFlag, new_app, print_error, print_json, verb
+from ovss_personal.cli.printing import print_error, print_json, say
+from ovss_personal.cli.shell import DebugFlag, JsonFlag, new_app, verb
 from ovss_personal.errors import UsageError, WeightsError
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def list_weights(*, as_json: JsonFlag = False, debug: DebugFlag = False) -> None
     for name, spec in WEIGHTS.items():
         here = places[name] or f"not here; get it with: ovss-personal weights pull {name}"
         needs = f"; needs {' and '.join(spec.needs)}" if spec.needs else ""
-        print(f"{name}: {spec.file}, licence {spec.licence} ({spec.page}){needs}: {here}")
+        say(f"{name}: {spec.file}, licence {spec.licence} ({spec.page}){needs}: {here}")
 
 
 def pull(
@@ -58,7 +59,7 @@ def pull(
         found = weights.pull(spec)
         rows.append(_row(spec.name, found))
         if not as_json:
-            print(_line(spec.name, found))
+            say(_line(spec.name, found))
     if as_json:
         print_json(rows)
 
@@ -90,11 +91,11 @@ def verify(
         if found is not None:
             rows.append(_row(spec.name, found))
             if not as_json:
-                print(_line(spec.name, found))
+                say(_line(spec.name, found))
     if as_json:
         print_json(rows)
     elif not rows:
-        print("no weights are here")
+        say("no weights are here")
     if any("error" in row for row in rows):
         raise typer.Exit(WeightsError.exit_code)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,6 +41,8 @@ def personalize(
 ) -> Concept:
     """Learn a concept from K shots. Each photo passes through the base once.
 
+    What is learned does not depend on the order of the shots, and so not on what their files are called.
+
     Args:
         shots: photos with a mask; of those that the base has seen already (`see_shots`), only views are looked at.
         concept: what the user calls the thing, "my bird".
@@ -61,6 +65,9 @@ def personalize(
     """
     if not shots:
         raise ShotsError("there are no shots to learn from.")
+    given = list(range(len(shots)))
+    given.sort(key=lambda number: _content(shots[number]))
+    shots = [shots[number] for number in given]
     plain = [shot if isinstance(shot, Shot) else shot.shot for shot in shots]
     photos = [] if album is None else find_album(album, plain)
     if len(photos) >= MANY:
@@ -79,7 +86,15 @@ def personalize(
         leave_one_out=leave_one_out,
         negative_mask=negative_mask,
     )
-    return plan.concept(fit_all(plan.tasks, base.traits, progress, on_loss))
+    learned = plan.concept(fit_all(plan.tasks, base.traits, progress, on_loss))
+    told = dict(zip(given, learned.report.shots, strict=True))
+    return replace(learned, report=replace(learned.report, shots=tuple(told[number] for number in range(len(told)))))
+
+
+def _content(shot: Shot | SeenShot) -> tuple[str, bytes]:
+    """What tells shots apart, whatever they are called and in which order they come."""
+    plain = shot if isinstance(shot, Shot) else shot.shot
+    return plain.sha256, hashlib.sha256(plain.mask.tobytes()).digest()
 
 
 def search_album(

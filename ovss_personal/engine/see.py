@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ovss_personal.errors import OvssWarning
 from ovss_personal.io.images import as_image
 from ovss_personal.personal.fit import Example
-from ovss_personal.pixels.images import sha256_of
+from ovss_personal.pixels.images import at_most, sha256_of
 from ovss_personal.store.cache import entry_key
 from ovss_personal.structures import Progress, Proposals, RGBImage, Shot
 
@@ -58,10 +60,22 @@ def see(base: Base, image: str | Path | Any, cache: ProposalCache | None = None)
     keeps, whether there is one or not: nothing depends on it. On six photos of the demo albums it changes the
     embedded base's label, among 171 words, of none of 1.6 million pixels.
 
+    An image of more than `WORKING_PIXELS` is scaled down first, with an OvssWarning that says to what.
+
     Raises:
         ImageError: the image cannot be used.
     """
-    pixels = as_image(image)
+    whole = as_image(image)
+    pixels, _ = at_most(whole)
+    if pixels is not whole:
+        named = f"{image}: " if isinstance(image, (str, Path)) else ""
+        sizes = [f"{one.shape[1]}x{one.shape[0]}" for one in (whole, pixels)]
+        warnings.warn(
+            f"{named}the photo is {sizes[0]} pixels; it is looked at, and labelled, at {sizes[1]}.",
+            OvssWarning,
+            stacklevel=2,
+        )
+    del whole
     return Seen(pixels, propose(base, pixels, cache), base.fingerprint)
 
 

@@ -7,12 +7,16 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from ovss_personal.config import BaseConfig, FieldError, FitConfig, check_keys, read_mapping, require
+from ovss_personal.config import BaseConfig, FieldError, FitConfig, require
 from ovss_personal.errors import ConfigError, UsageError
 from ovss_personal.evaluation.methods import COMPETITORS, SEGGPT, Method, ablated, known_methods
+from ovss_personal.settings import check_keys, read_mapping
 
 BASE_KEYS = tuple(option.name for option in fields(BaseConfig) if option.name != "base")
 FIT_KEYS = ("alpha", "learning_rate", "iterations", "lambda_z", "lambda_m")
+NOT_IN_YAML = ("options", "trust_base")
+MAX_VALUES = 100  # of a key that takes several
+MAX_SHOTS = 10_000
 TABLES = (1, 2, 4, 6, 7)  # of the paper
 
 
@@ -32,6 +36,7 @@ class Experiment:
             several values, each is measured. Empty is the method's own.
         table: of the paper, whose numbers the report puts beside ours.
         by_concept: whether the report also has a table with a row for each concept.
+        trust_base: as `load_base`'s trust; never in a YAML.
     """
 
     manifest: str
@@ -47,6 +52,7 @@ class Experiment:
     lambda_m: tuple[float, ...] = ()
     table: int | None = None
     by_concept: bool = False
+    trust_base: bool = False
 
     def __post_init__(self) -> None:
         for name in ("manifest", "base"):
@@ -54,29 +60,39 @@ class Experiment:
             require(isinstance(value, str) and bool(value.strip()), name, value, "text")
         BaseConfig(**self.options)
         names = known_methods(FitConfig(), FitConfig())
+        for name in ("methods", "shots", "seeds", *FIT_KEYS):
+            values = getattr(self, name)
+            require(len(values) <= MAX_VALUES, name, values, f"at most {MAX_VALUES} values")
         for method in self.methods:
-            require(method in names, "methods", method, f"among {', '.join(names)}")
+            require(isinstance(method, str) and method in names, "methods", method, f"among {', '.join(names)}")
         for name in ("shots", "seeds"):
             values = getattr(self, name)
-            least = 1 if name == "shots" else 0
+            least, most = (1, MAX_SHOTS) if name == "shots" else (0, 2**63 - 1)
             require(
                 bool(values) and all(type(value) is int and value >= least for value in values),
                 name,
                 list(values),
                 f"whole numbers from {least} up",
             )
+            require(max(values) <= most, name, list(values), f"at most {most}")
         for name, values in self._fit_values().items():
             for value in values:
                 try:
                     FitConfig(**{name: value})
                 except FieldError as error:
                     raise FieldError(name, value, error.expected) from None
-        require(self.table is None or self.table in TABLES, "table", self.table, f"one of {TABLES}")
+        require(
+            self.table is None or (type(self.table) is int and self.table in TABLES),
+            "table",
+            self.table,
+            f"one of {TABLES}",
+        )
         require(isinstance(self.by_concept, bool), "by_concept", self.by_concept, "true or false")
 
     def base_options(self) -> dict[str, Any]:
         """What `load_base` is called with."""
-        return {"name_or_yaml": self.base, **self.options}
+        trust = {"trust": True} if self.trust_base else {}
+        return {"name_or_yaml": self.base, **trust, **self.options}
 
     def chosen(self, default: FitConfig, paper: FitConfig) -> tuple[Method, ...]:
         """The methods, every value of an ablation as one of its own; `default` and `paper` as in `known_methods`."""
@@ -103,7 +119,7 @@ def read_experiment(path: str | Path) -> Experiment:
     path = Path(path)
     values, lines = read_mapping(path)
     listed = {key.name for key in fields(Experiment) if str(key.type).startswith("tuple")}
-    check_keys(path, lines, {key.name for key in fields(Experiment) if key.name != "options"} | set(BASE_KEYS))
+    check_keys(path, lines, {key.name for key in fields(Experiment) if key.name not in NOT_IN_YAML} | set(BASE_KEYS))
     if "manifest" not in values:
         raise ConfigError(
             "'manifest' is missing.", path=path, hint="Build a benchmark, then add: manifest: FOLDER/manifest.json"

@@ -17,7 +17,9 @@ __all__ = ["MOST_PHOTOS", "find_album", "load_album"]
 
 
 def find_album(folder: str | Path, shots: Sequence[Shot]) -> list[Path]:
-    """The photos of a folder (not its subfolders), sorted, each once, without those that are shots.
+    """The photos of a folder (not its subfolders), each once, without those that are shots.
+
+    They are in an order of their bytes, so that nothing that is learned from them depends on their names.
 
     Raises:
         InputError: there is no photo, more than `MOST_PHOTOS`, or none that is not a shot.
@@ -31,7 +33,7 @@ def find_album(folder: str | Path, shots: Sequence[Shot]) -> list[Path]:
         )
     known = {shot.sha256 for shot in shots}
     photos = {sha256_file(path): path for path in reversed(found)}
-    others = sorted(path for digest, path in photos.items() if digest not in known)
+    others = [photos[digest] for digest in sorted(photos) if digest not in known]
     if not others:
         raise InputError(
             "every photo of the album is a shot.", path=folder, hint="Name a folder with other photos of it."

@@ -8,9 +8,9 @@ import os
 import stat
 from pathlib import Path
 
-from ovss_personal.errors import InputError
+from ovss_personal.errors import InputError, OvssError
 
-__all__ = ["glob_files", "list_files", "reason", "require_file", "sha256_file"]
+__all__ = ["expanded", "glob_files", "list_files", "reason", "require_file", "sha256_file"]
 
 _JUNK = {"thumbs.db", "desktop.ini"}
 
@@ -74,6 +74,14 @@ def sha256_file(path: str | Path) -> str:
     except OSError as exc:
         raise InputError(f"the file cannot be read: {reason(exc)}.", path=path) from exc
     return digest.hexdigest()
+
+
+def expanded(path: str, variable: str, error: type[OvssError]) -> Path:
+    """A path that an environment variable names, `~user` resolved. Raises `error` where there is no such home."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise error("names a home that there is not.", path=path, hint=f"Set {variable} to another folder.") from None
 
 
 def reason(exc: Exception) -> str:

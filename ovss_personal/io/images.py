@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import glob
 import importlib
 import os
@@ -15,7 +16,7 @@ import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
 from ovss_personal.errors import ImageError, InputError, OvssError, OvssWarning, ResourceError
-from ovss_personal.io.files import glob_files, require_file
+from ovss_personal.io.files import glob_files, reason, require_file
 from ovss_personal.io.folders import IMAGE_SUFFIXES, left_out, no_photo, photo_files, tell_left_out
 from ovss_personal.pixels.images import (
     MAX_PIXELS,
@@ -120,7 +121,10 @@ def find_images(paths: Sequence[str | Path]) -> list[Path]:
     """
     found: dict[str, Path] = {}
     for path in paths:
-        matches = _matches(Path(path))
+        try:
+            matches = _matches(Path(path))
+        except OSError as exc:
+            raise InputError(f"cannot be read: {reason(exc)}.", path=path, hint="Check the path.") from exc
         if not matches and Path(path).is_dir():
             raise no_photo(Path(path))
         if not matches:
@@ -163,9 +167,19 @@ def _opened(path: str | Path, error: type[InputError], stream: BinaryIO | None) 
             raise error(f"the picture is too large: {exc}", path=path, hint="Scale it down.") from None
         except MemoryError as exc:
             raise ResourceError("not enough memory to decode the picture.", path=path) from exc
+        except OSError as exc:
+            if exc.errno in (None, errno.EINVAL):  # Pillow's own, of bytes that end too soon or lead nowhere
+                raise _broken(exc, path, error) from exc
+            raise error(
+                f"cannot be read: {reason(exc)}.", path=path, hint="Check its permissions, and the disk that it is on."
+            ) from exc
         except Exception as exc:  # decoders raise anything on broken bytes: SyntaxError, struct.error, ...
-            reason = str(exc).rstrip(".") or type(exc).__name__
-            raise error(f"the picture is broken: {reason}.", path=path, hint="Copy or export it again.") from exc
+            raise _broken(exc, path, error) from exc
+
+
+def _broken(exc: Exception, path: str | Path, error: type[InputError]) -> InputError:
+    said = str(exc).rstrip(".") or type(exc).__name__
+    return error(f"the picture is broken: {said}.", path=path, hint="Copy or export it again.")
 
 
 def _head(path: str | Path, stream: BinaryIO | None) -> bytes:

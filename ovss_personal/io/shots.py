@@ -21,6 +21,7 @@ from ovss_personal.io.mask_checks import MaskOrientation
 from ovss_personal.io.masks import load_mask
 from ovss_personal.io.matching import NOT_READ
 from ovss_personal.io.pairs import Pair, Pairing, find_pairs, named_after_zip
+from ovss_personal.pixels.images import at_most
 from ovss_personal.structures import Shot
 
 __all__ = ["Pair", "Pairing", "find_pairs", "load_pair", "load_shots", "tell_of_unread"]
@@ -114,6 +115,8 @@ def load_pair(
 ) -> Shot:
     """One photo with its mask, both upright and of one size; the options are those of `load_shots`.
 
+    Photos of more than `WORKING_PIXELS` are scaled down, with their masks.
+
     Raises:
         ImageError, MaskError: the photo or mask cannot be used.
     """
@@ -128,7 +131,9 @@ def load_pair(
         result = load_labelme(pair.mask, **drawn, holes=holes, category=category)
     else:
         result = load_mask(pair.mask, **drawn, label=label, ignore=ignore)
-    return Shot(image, result.mask, pair.name, sha256_file(pair.image), result.ignore)
+    small, mask = at_most(image, result.mask)
+    ignore_there = None if result.ignore is None else at_most(image, result.ignore)[1]
+    return Shot(small, mask, pair.name, sha256_file(pair.image), ignore_there)
 
 
 def tell_of_unread(source: str | Path) -> None:

@@ -19,6 +19,7 @@ RGBImage = npt.NDArray[np.uint8]  # (H, W, 3)
 Scalar = TypeVar("Scalar", bound=np.generic)
 
 MAX_PIXELS = 89_000_000
+WORKING_PIXELS = 25_000_000  # that are worked on: a camera's 6000x4000 pass as they are
 MIN_SIDE = 16
 MAX_ASPECT = 50
 _EXIF_ORIENTATION = 0x0112
@@ -65,6 +66,25 @@ def to_rgb(image: Image.Image, *, path: str | Path | None = None, max_pixels: in
     except (OSError, SyntaxError, ValueError) as exc:
         raise ImageError(f"the picture cannot be converted to RGB: {exc}.", path=path) from exc
     return np.ascontiguousarray(pixels)
+
+
+def at_most(
+    image: RGBImage, mask: npt.NDArray[np.bool_] | None = None, pixels: int = WORKING_PIXELS
+) -> tuple[RGBImage, npt.NDArray[np.bool_] | None]:
+    """A photo (H, W, 3) and, it may be, a mask (H, W) of it, of no more than so many pixels; as they are if they are.
+
+    More than `WORKING_PIXELS` are scaled down before they are worked on: nothing that a base sees is as fine, and every
+    label, mask and picture of 89 million takes minutes and gigabytes.
+    """
+    height, width = image.shape[:2]
+    if height * width <= pixels:
+        return image, mask
+    share = (pixels / (height * width)) ** 0.5
+    size = (max(1, int(width * share)), max(1, int(height * share)))
+    small = np.array(Image.fromarray(image).resize(size, Image.Resampling.BOX))
+    if mask is None:
+        return small, None
+    return small, np.asarray(Image.fromarray(mask).resize(size, Image.Resampling.NEAREST))
 
 
 def upright(stored: npt.NDArray[Scalar], orientation: int) -> npt.NDArray[Scalar]:

@@ -12,14 +12,15 @@ import stat
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ovss_personal.errors import OutputError, OvssError, OvssWarning
-from ovss_personal.store.tensors import decode_tensors
+from ovss_personal.io.files import expanded
+from ovss_personal.store.tensors import seal, unseal
 from ovss_personal.structures import Canvas, Proposals
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 # The second form is a write under way or, an hour later, what a killed one left behind.
 _ENTRY = re.compile(r"[0-9a-f]{64}\.safetensors|\.[0-9a-f]{64}\.safetensors\.[0-9a-f]+\.part")
 _EXTRA = "extras."
+_MAX_SIDE = 2**20  # pixels of a canvas
 _SPARE = 20  # a full cache is emptied by this part at least, so that not every put has to look through the folder
 
 
@@ -72,7 +74,7 @@ class ProposalCache:
             data = path.read_bytes()
         except OSError:
             return None
-        proposals = _decode(data)
+        proposals = _decode(data, key)
         # A folder of somebody else's may refuse both; reading from it is fine all the same.
         with suppress(OSError):
             if proposals is None:
@@ -85,7 +87,7 @@ class ProposalCache:
         """Keep an entry; tensors may be on any device. Does nothing if it is larger than the whole cache."""
         from ovss_personal.store.files import atomic_write
 
-        data = _encode(proposals)
+        data = _encode(proposals, key)
         if not self.writable or len(data) > self.max_bytes:
             return
         if self._held is None or self._held + len(data) > self.max_bytes:
@@ -152,7 +154,7 @@ def default_folder() -> Path:
 
     chosen = os.environ.get("OVSS_PERSONAL_CACHE")
     if chosen:
-        return Path(chosen).expanduser()
+        return _not_a_stranger_s(expanded(chosen, "OVSS_PERSONAL_CACHE", OutputError))
     folder = platformdirs.user_cache_path("ovss_personal", appauthor=False, opinion=False)
     return _private_folder() if folder.parts[0] == "~" else folder  # what is left where no home is known
 
@@ -167,17 +169,36 @@ def _private_folder() -> Path:
             folder.mkdir(mode=0o700)
         status = folder.lstat()  # not of what a link of somebody else's points to
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o077:
-        raise OutputError(
-            "the folder for caches is not this user's alone.",
-            path=folder,
-            hint="Set OVSS_PERSONAL_CACHE to a folder that is, or remove this one.",
-        )
+        raise _not_ours(folder)
     return folder
+
+
+def _not_a_stranger_s(folder: Path) -> Path:
+    """The folder; where everybody may make one (`/tmp`), what is there must be ours, and nobody else's to write."""
+    if os.name == "nt":
+        return folder
+    for inside, shared in zip((folder, *folder.parents), folder.parents, strict=False):
+        with suppress(OSError):
+            if shared.stat().st_mode & stat.S_IWOTH:
+                status = inside.lstat()
+                # A link is checked as itself: its owner says where it leads.
+                writable = not stat.S_ISLNK(status.st_mode) and status.st_mode & 0o022
+                if status.st_uid not in (os.getuid(), 0) or writable:
+                    raise _not_ours(inside)
+    return folder
+
+
+def _not_ours(folder: Path) -> OutputError:
+    return OutputError(
+        "the folder for caches is not this user's alone.",
+        path=folder,
+        hint="Set OVSS_PERSONAL_CACHE to a folder that is, or remove this one.",
+    )
 
 
 def entry_bytes(proposals: Proposals) -> int:
     """How much of a `ProposalCache` an entry takes."""
-    return len(_encode(proposals))
+    return len(_encode(proposals, ""))
 
 
 def _on_cpu(proposals: Proposals) -> Proposals:
@@ -190,9 +211,8 @@ def _on_cpu(proposals: Proposals) -> Proposals:
     )
 
 
-def _encode(proposals: Proposals) -> bytes:
+def _encode(proposals: Proposals, key: str) -> bytes:
     import torch
-    from safetensors.torch import save
 
     canvas = proposals.canvas
     small = proposals.masks.half()
@@ -203,13 +223,13 @@ def _encode(proposals: Proposals) -> bytes:
         "canvas": torch.tensor([canvas.original, canvas.resized, canvas.padded]),  # (3, 2)
         **{_EXTRA + name: tensor for name, tensor in proposals.extras.items()},
     }
-    return save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
+    return seal(tensors, key)
 
 
-def _decode(data: bytes) -> Proposals | None:
-    """The proposals in a file, or None if it is not whole."""
-    tensors = decode_tensors(data)
-    if tensors is None:
+def _decode(data: bytes, key: str) -> Proposals | None:
+    """The proposals in a file, or None if it is not whole, or not what was put under that key."""
+    tensors = unseal(data, key)
+    if tensors is None or not _fit_together(tensors):
         return None
     try:
         original, resized, padded = ((int(h), int(w)) for h, w in tensors.pop("canvas"))
@@ -222,3 +242,19 @@ def _decode(data: bytes) -> Proposals | None:
         )
     except (KeyError, ValueError):
         return None
+
+
+def _fit_together(tensors: Mapping[str, Tensor]) -> bool:
+    """Whether these are the tensors of proposals, in shapes that belong together."""
+    try:
+        masks, embeddings, features, canvas = (tensors[n] for n in ("masks", "embeddings", "features", "canvas"))
+    except KeyError:
+        return False
+    shapes = masks.ndim == 3 and embeddings.ndim == 2 and features.ndim == 3 and canvas.shape == (3, 2)
+    return (
+        shapes
+        and len(masks) == len(embeddings)
+        and embeddings.shape[1] == len(features)
+        and all(tensor.is_floating_point() for tensor in (masks, embeddings, features))
+        and bool(((canvas > 0) & (canvas <= _MAX_SIDE)).all())
+    )

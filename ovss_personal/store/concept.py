@@ -6,8 +6,8 @@ pixels or paths. It is written whole or not at all. Reading it runs no code, and
 
 from __future__ import annotations
 
+import hashlib
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -25,11 +25,14 @@ from ovss_personal.store.concept_files import (
     MODEL_FILE,
     download,
     known_values,
+    on_hub,
     read_config,
     read_head,
 )
+from ovss_personal.store.concept_values import MAX_SHOTS, MAX_WORDS, count, listed, losses_of, share, text_of
 from ovss_personal.store.concept_zip import unpacked_concept
 from ovss_personal.store.files import atomic_folder
+from ovss_personal.text import brief
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -96,8 +99,24 @@ class Concept:
     config: FitConfig
     report: FitReport
 
+    @property
+    def fingerprint(self) -> str:
+        """sha256 over all that changes what is found."""
+        tensors = self.head.tensors()
+        parts = [self.class_name, self.base_fingerprint, list(self.words), self.head.alpha, asdict(self.config)]
+        digest = hashlib.sha256(json.dumps(parts).encode())
+        for name in sorted(tensors):
+            digest.update(tensors[name].detach().cpu().numpy().tobytes())
+        return digest.hexdigest()
+
     def check_base(self, name: str, fingerprint: str) -> None:
         """Raises ConceptError unless the concept was learned on this very base."""
+        if fingerprint == self.base_fingerprint and name != self.base_name:
+            raise ConceptError(
+                f"the concept '{self.name}' says that it was learned on base '{self.base_name}', but its "
+                f"base_fingerprint is that of '{name}'.",
+                hint="its files were changed; run personalize again.",
+            )
         if fingerprint != self.base_fingerprint:
             same = "of that name but with other weights or settings" if name == self.base_name else f"'{name}'"
             raise ConceptError(
@@ -124,11 +143,13 @@ class Concept:
         return Path(folder)
 
     @classmethod
-    def from_pretrained(cls, source: str | Path) -> Concept:
-        """Read a concept from its folder, a zip of it, or a `user/name` repository of the Hugging Face hub.
+    def from_pretrained(cls, source: str | Path, *, offline: bool = False) -> Concept:
+        """Read a concept from its folder or a zip of it, or from the Hugging Face hub where that is asked for.
 
-        The hub is asked only where `user` is no folder here, so that a misspelt path opens no connection;
-        with HF_HUB_OFFLINE set, only what was downloaded before is found.
+        Args:
+            source: a folder, or a zip of it; or `hf://user/name` (or `hub:user/name`), a repository of the hub.
+                Nothing else opens a connection, so that a misspelt path does not.
+            offline: take of the hub what was downloaded before, as if HF_HUB_OFFLINE were set.
 
         Raises:
             ConceptError: it is not there, or anything in it is missing, broken, of a newer format or not finite.
@@ -136,15 +157,15 @@ class Concept:
         if is_zip(Path(source)) and Path(source).is_file():
             with unpacked_concept(Path(source)) as unpacked:
                 return cls.from_pretrained(unpacked)
-        folder = Path(source)
-        if re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", str(source), re.ASCII) and not folder.parent.exists():
-            folder = download(str(source))
+        folder = download(source, offline) if on_hub(source) else Path(source)
         config = read_config(folder)
         try:
             return cls._from_json(config, read_head(folder, config))
-        except (KeyError, TypeError, ValueError, OverflowError, ConfigError, VocabularyError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError, AttributeError, ConfigError, VocabularyError) as error:
             raise ConceptError(
-                f"a field is missing or of the wrong type ({error}).", path=folder / CONFIG_FILE
+                f"a field is missing or of the wrong type ({error}).",
+                path=folder / CONFIG_FILE,
+                hint="run personalize again.",
             ) from error
 
     def push_to_hub(self, repo_id: str, *, private: bool = True, token: str | None = None) -> str:
@@ -196,25 +217,23 @@ class Concept:
     def _from_json(cls, config: dict[str, Any], tensors: dict[str, Tensor]) -> Concept:
         from ovss_personal.personal.head import PersonalHead
 
+        shots = listed(config["shots"], "shots", MAX_SHOTS)
         text = {key: config[key] for key in ("concept", "class_name", "base", "base_fingerprint")}
-        text |= {f"words[{i}]": word for i, word in enumerate(config["words"])}
+        text |= {f"words[{i}]": word for i, word in enumerate(listed(config["words"], "words", MAX_WORDS))}
         for key, value in text.items():
             if not isinstance(value, str) or check_word(value, f"'{key}'") != value:
-                raise TypeError(f"'{key}' is {value!r}, not text")
-        alpha = float(config["alpha"])
-        if not 0 <= alpha <= 1:
-            raise ValueError(f"'alpha' is {alpha}, not in [0, 1]")
+                raise TypeError(f"'{key}' is {brief(value)}, not text")
         return cls(
             name=text["concept"],
             class_name=text["class_name"],
             base_name=text["base"],
             base_fingerprint=text["base_fingerprint"],
             words=tuple(config["words"]),
-            head=PersonalHead(**tensors, alpha=alpha),
+            head=PersonalHead(**tensors, alpha=share(config["alpha"], "alpha")),
             config=FitConfig(**known_values({field.name for field in fields(FitConfig)}, config["fit"], "fit")),
             report=FitReport(
-                shots=tuple(_shot_report(number, shot) for number, shot in enumerate(config["shots"], 1)),
-                losses={str(name): float(value) for name, value in dict(config["losses"]).items()},
+                shots=tuple(_shot_report(number, shot) for number, shot in enumerate(shots, 1)),
+                losses=losses_of(config["losses"]),
                 album=None if config.get("album") is None else _album_report(config["album"]),
             ),
         )
@@ -230,7 +249,7 @@ class Concept:
             f"{counted(len(self.report.shots), 'photo')} on the "
             f"frozen base `{self.base_name}` (fingerprint `{self.base_fingerprint[:12]}`).\n\n"
             "```python\nimport ovss_personal as op\n\n"
-            f'base = op.load_base("{self.base_name}")\nconcept = op.Concept.from_pretrained("PATH OR USER/NAME")\n'
+            f'base = op.load_base("{self.base_name}")\nconcept = op.Concept.from_pretrained("PATH OR hf://USER/NAME")\n'
             'op.segment(base, "photo.jpg", words=["tree", "grass"], concepts=[concept])\n```\n\n'
             f"| shot | IoU | leave-one-out IoU |\n|---|---|---|\n{rows}\n"
         )
@@ -238,7 +257,7 @@ class Concept:
 
 def _album_report(values: Any) -> AlbumReport:
     known = known_values({field.name for field in fields(AlbumReport)}, values, "album")
-    return AlbumReport(photos=int(known["photos"]), used=int(known["used"]))
+    return AlbumReport(photos=count(known["photos"], "photos"), used=count(known["used"], "used"))
 
 
 def _shot_json(number: int, shot: ShotReport) -> dict[str, Any]:
@@ -250,8 +269,8 @@ def _shot_report(number: int, values: Any) -> ShotReport:
     alone = known.get("leave_one_out")
     return ShotReport(
         name=f"shot {number}",
-        sha256=str(known["sha256"]),
-        iou=float(known["iou"]),
-        leave_one_out=None if alone is None else float(alone),
+        sha256=text_of(known["sha256"], "sha256"),
+        iou=share(known["iou"], "iou"),
+        leave_one_out=None if alone is None else share(alone, "leave_one_out"),
         outlier=bool(known.get("outlier", False)),
     )

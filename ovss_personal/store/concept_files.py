@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import difflib
 import json
+import os
+import re
 import warnings
 from collections.abc import Set
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ovss_personal.errors import ConceptError, OvssWarning
+from ovss_personal.io.files import reason
 from ovss_personal.store.tensors import read_tensors
+from ovss_personal.text import brief
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,6 +29,11 @@ CONFIG_KEYS = {
     "num_proposals", "dim", "alpha", "fit", "words", "shots", "losses", "album",
 }  # fmt: skip
 MAX_FILE_BYTES = 64 * 2**20
+MAX_LISTED = 5  # keys that a warning names
+MAX_SIZE = 2**20  # of N and D
+MAX_VALUE = 1e6  # of what is learned: with larger ones a sum may be infinite
+MIN_NORM = 1e-6
+_REPOSITORY = r"\w[\w.-]*/\w[\w.-]*"
 
 
 def known_values(names: Set[str], values: Any, where: str) -> dict[str, Any]:
@@ -32,8 +42,10 @@ def known_values(names: Set[str], values: Any, where: str) -> dict[str, Any]:
         raise TypeError(f"'{where}' is no JSON object")
     unknown = sorted(set(values) - names)
     if unknown:
+        listed = [name if len(name) <= 40 else f"{name[:40]}…" for name in unknown[:MAX_LISTED]]
+        listed += [f"{len(unknown) - MAX_LISTED} more"] if len(unknown) > MAX_LISTED else []
         warnings.warn(
-            f"{CONFIG_FILE}: '{where}' has keys that this version does not know, left out: {', '.join(unknown)}.",
+            f"{CONFIG_FILE}: '{where}' has keys that this version does not know, left out: {', '.join(listed)}.",
             OvssWarning,
             stacklevel=2,
         )
@@ -43,24 +55,28 @@ def known_values(names: Set[str], values: Any, where: str) -> dict[str, Any]:
 def read_config(folder: Path) -> dict[str, Any]:
     """What `adapter_config.json` says. Raises ConceptError unless it is one of ours, of a format we read."""
     path = folder / CONFIG_FILE
-    if not path.is_file():
+    if not os.path.isfile(path):  # not Path's, which raises for a name that is too long
         raise ConceptError(
-            f"no {CONFIG_FILE} here, so this is not a concept." if folder.is_dir() else "there is no such folder.",
+            f"no {CONFIG_FILE} here, so this is not a concept."
+            if os.path.isdir(folder)
+            else "there is no such folder.",
             path=folder,
-            hint="name the folder that personalize wrote; 'ovss-personal concepts list' shows those below a folder.",
+            hint=_meant(folder),
         )
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
             raise ValueError(f"larger than {MAX_FILE_BYTES} bytes")
         config = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+    except OSError as error:
+        raise ConceptError(f"cannot be read: {reason(error)}.", path=path, hint="check its permissions.") from error
+    except (ValueError, RecursionError) as error:
         raise ConceptError(f"cannot be read ({error}).", path=path, hint="run personalize again.") from error
     if not isinstance(config, dict) or config.get("library") != LIBRARY:
         raise ConceptError(f"'library' is not '{LIBRARY}', so this is not one of our concepts.", path=path)
     version = config.get("format_version")
-    if not isinstance(version, int) or not 1 <= version <= FORMAT_VERSION:
+    if isinstance(version, bool) or not isinstance(version, int) or not 1 <= version <= FORMAT_VERSION:
         raise ConceptError(
-            f"'format_version' is {version!r}, but this version reads up to {FORMAT_VERSION}.",
+            f"'format_version' is {brief(version)}, but this version reads up to {FORMAT_VERSION}.",
             path=path,
             hint="pip install --upgrade ovss-personal",
         )
@@ -75,7 +91,9 @@ def read_head(folder: Path, config: dict[str, Any]) -> dict[str, Tensor]:
     if not path.is_file():
         raise ConceptError(f"no {MODEL_FILE} here; the concept is not whole.", path=folder)
     tensors = read_tensors(path, error=ConceptError, hint="run personalize again.")
-    count, dim = config.get("num_proposals"), config.get("dim")
+    if path.stat().st_size > MAX_FILE_BYTES:
+        raise ConceptError(f"cannot be read (larger than {MAX_FILE_BYTES} bytes).", path=path)
+    count, dim = (_size(config, key, folder) for key in ("num_proposals", "dim"))
     expected = {
         "text": (dim,),
         "visual": (dim,),
@@ -95,17 +113,67 @@ def read_head(folder: Path, config: dict[str, Any]) -> dict[str, Tensor]:
             )
         if not tensor.is_floating_point() or not bool(torch.isfinite(tensor).all()):
             raise ConceptError(f"'{name}' holds NaN, infinity or no floating-point numbers.", path=path)
-    return {name: tensor.float() for name, tensor in tensors.items()}
+    found = {name: tensor.float() for name, tensor in tensors.items()}
+    for name, tensor in found.items():
+        if not bool((tensor.abs() <= MAX_VALUE).all()):
+            raise ConceptError(f"'{name}' holds numbers over {MAX_VALUE:g}.", path=path, hint="run personalize again.")
+    for name in ("text", "visual"):
+        if float(found[name].norm()) < MIN_NORM:
+            raise ConceptError(f"'{name}' is a vector of zeros.", path=path, hint="run personalize again.")
+    return found
 
 
-def download(repo_id: str) -> Path:
-    """The folder of a concept on the Hugging Face hub, fetched once. Raises ConceptError if it cannot be had."""
-    from huggingface_hub import snapshot_download
+def on_hub(source: str | Path) -> bool:
+    """Whether a concept is said to be on the hub, `hf://user/name`; a path on this machine never is."""
+    return re.match(r"hf:/|hub:", str(source)) is not None  # a Path has one slash where two were written
 
+
+def download(source: str | Path, offline: bool = False) -> Path:
+    """The folder of a concept on the Hugging Face hub, fetched once.
+
+    Args:
+        source: `hf://user/name` or `hub:user/name`.
+        offline: open no connection.
+
+    Raises:
+        ConceptError: it is not written so, or cannot be had.
+    """
+    repo_id = re.sub(r"^(hf:/+|hub:/*)", "", str(source))
+    if not re.fullmatch(_REPOSITORY, repo_id, re.ASCII):
+        raise ConceptError(f"'{source}' names no concept of the hub.", hint="write it as hf://user/name.")
+    from huggingface_hub import constants, snapshot_download
+
+    offline = offline or bool(constants.HF_HUB_OFFLINE)
     try:
-        return Path(snapshot_download(repo_id, allow_patterns=[CONFIG_FILE, MODEL_FILE, CARD_FILE]))
+        files = [CONFIG_FILE, MODEL_FILE, CARD_FILE]
+        return Path(snapshot_download(repo_id, allow_patterns=files, local_files_only=offline))
     except Exception as error:
         raise ConceptError(
-            f"there is no folder '{repo_id}', and no such concept could be had from the hub ({error}).",
-            hint="check the path.",
+            f"the concept '{repo_id}' was not downloaded before, and offline nothing is."
+            if offline
+            else f"no concept '{repo_id}' could be had from the hub ({error}).",
+            hint="run it with a connection once." if offline else "check its name and the network.",
         ) from error
+
+
+def _meant(folder: Path) -> str:
+    """What the user may have meant by a folder that holds no concept."""
+    try:
+        beside = [entry.name for entry in folder.parent.iterdir() if entry.is_dir()]
+    except OSError:
+        beside = []
+    close = difflib.get_close_matches(folder.name, [name for name in beside if name != folder.name], n=1)
+    if close and not os.path.isdir(folder):
+        return f"did you mean '{folder.parent / close[0]}'?"
+    if re.fullmatch(_REPOSITORY, str(folder), re.ASCII) and not folder.parent.exists():
+        return f"check the path; a concept of the hub is written hf://{folder}."
+    return "name the folder that personalize wrote; 'ovss-personal concepts list' shows those below a folder."
+
+
+def _size(config: dict[str, Any], key: str, folder: Path) -> int:
+    value = config.get(key)
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= MAX_SIZE:
+        raise ConceptError(
+            f"'{key}' is {brief(value)}, not a whole number from 1 to {MAX_SIZE}.", path=folder / CONFIG_FILE
+        )
+    return value

@@ -6,34 +6,49 @@ import contextlib
 import errno
 import hashlib
 import os
+import re
 import secrets
 import shutil
 import sys
+import time
 import unicodedata
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ovss_personal.errors import OutputError, ResourceError
 from ovss_personal.io.files import reason
 
-__all__ = ["atomic_folder", "atomic_write", "locked", "safe_name", "unused_name", "write_errors"]
+if TYPE_CHECKING:
+    from filelock import FileLock
+
+__all__ = ["atomic_folder", "atomic_write", "file_stem", "locked", "safe_name", "unused_name", "write_errors"]
 
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
 _RENAME_EXCHANGE = 2  # renameat2(2)
 _AT_FDCWD = -100
 _NAME_BYTES = 100  # leaves room for a suffix under the 255 bytes that file systems allow
+_HIDDEN_BYTES = 200  # of a name that is made longer by what marks a hidden file of ours
+_STALE = 3600.0  # seconds after which nobody is writing a `.part` any more
+_PART = re.compile(r"\..*\.[0-9a-f]{8}\.part", re.DOTALL)
+_INSIDE = ".ovss_personal.lock"  # of a folder that nothing can be written beside
 _WINDOWS_DEVICES = {"con", "prn", "aux", "nul"} | {f"{port}{n}" for port in ("com", "lpt") for n in range(10)}
 
 
-def atomic_write(path: str | Path, data: bytes) -> None:
+def atomic_write(path: str | Path, data: bytes, *, through_links: bool = True) -> None:
     """Writes `data` to `path`; a kill at any moment leaves the old file or the new one, never a part.
 
     Missing parent folders are made. A kill may leave a hidden `.part` file beside `path`.
+
+    Args:
+        through_links: where `path` is a link, write what it points to; otherwise that is an OutputError.
 
     Raises:
         ResourceError: the disk is full.
         OutputError: `path` cannot be written for any other reason.
     """
+    if not through_links and os.path.islink(path):
+        raise OutputError("is a link, and nothing is written through it.", path=path, hint="Choose another output.")
     named, path = Path(path), Path(os.path.realpath(path))
     part = _part_of(path)
     with write_errors(named):
@@ -73,6 +88,7 @@ def atomic_folder(path: str | Path, overwrite: bool = False, owned_by: str | Non
     part = _part_of(path)
     with write_errors(named):
         path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(path.parent, path.name)
         part.mkdir()
         try:
             yield part
@@ -92,7 +108,9 @@ def atomic_folder(path: str | Path, overwrite: bool = False, owned_by: str | Non
 
 @contextlib.contextmanager
 def locked(path: str | Path, timeout: float = 0.0) -> Iterator[None]:
-    """Holds the lock on `path`, a hidden `.lock` file beside it, while the block runs.
+    """Holds the lock on `path`, a hidden `.lock` file beside it, while the block runs, and leaves none behind.
+
+    Where nothing can be written beside a folder, the lock is in it. What a killed process left there is removed.
 
     Args:
         path: the file or folder about to be written; it need not exist.
@@ -102,23 +120,23 @@ def locked(path: str | Path, timeout: float = 0.0) -> Iterator[None]:
         OutputError: another process holds the lock, or the lock file cannot be written.
         ResourceError: the disk is full.
     """
-    from filelock import FileLock, Timeout
-
     path = Path(os.path.realpath(path))
     with write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(path.with_name(f".{path.name}.lock"))
         try:
-            lock.acquire(timeout=timeout)
-        except Timeout:
-            raise OutputError(
-                "another process is writing here.",
-                path=path,
-                hint="Wait until it is done, or choose another output.",
-            ) from None
+            lock = _acquired(_hidden(path, ".lock") if path.name else path / _INSIDE, path, timeout)
+        except OSError as exc:
+            if exc.errno not in (errno.EACCES, errno.EPERM, errno.EROFS) or not path.is_dir():
+                raise
+            lock = _acquired(path / _INSIDE, path, timeout)
+        _sweep(path.parent, path.name)
+        _sweep(path)
     try:
         yield
     finally:
+        if _lock_may_go():
+            with contextlib.suppress(OSError):
+                os.unlink(lock.lock_file)
         lock.release()
 
 
@@ -140,6 +158,15 @@ def safe_name(text: str) -> str:
     return f"{name}_concept" if name.casefold() in _WINDOWS_DEVICES else name
 
 
+def file_stem(name: str, room: int) -> str:
+    """The name of another's file, without suffix, as part of a name of ours.
+
+    Bytes that are not UTF-8, and characters that nobody sees, become `_`; it takes at most `room` bytes.
+    """
+    kept = "".join(c if c.isprintable() or c == "\u3000" else "_" for c in name)
+    return kept if len(kept.encode()) <= room else kept.encode()[:room].decode(errors="ignore")
+
+
 def unused_name(name: str, taken: Iterable[str]) -> str:
     """The name, or the name with -2, -3, … if it is taken; letter case tells no files apart everywhere."""
     folded = {other.casefold() for other in taken}
@@ -151,7 +178,55 @@ def unused_name(name: str, taken: Iterable[str]) -> str:
 
 
 def _part_of(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    return _hidden(path, f".{secrets.token_hex(4)}.part")
+
+
+def _hidden(path: Path, suffix: str) -> Path:
+    """A hidden file beside `path`; of a name too long to be made longer, the beginning and a hash."""
+    data = os.fsencode(path.name)
+    if len(data) > _HIDDEN_BYTES:
+        data = data[:_HIDDEN_BYTES] + b"-" + hashlib.sha256(data).hexdigest()[:8].encode()
+    return path.with_name(os.fsdecode(b"." + data + suffix.encode()))
+
+
+def _sweep(folder: Path, name: str = "") -> None:
+    """Removes what writes (of files of that name, or any) that were killed left in a folder, if the system lets it."""
+    with contextlib.suppress(OSError):
+        for entry in os.scandir(folder):
+            if not _PART.fullmatch(entry.name) or not entry.name.startswith(f".{name}." if name else "."):
+                continue
+            age = time.time() - entry.stat(follow_symlinks=False).st_mtime
+            if not entry.is_dir(follow_symlinks=False):
+                if age > _STALE:
+                    os.unlink(entry.path)
+            # Where folders cannot be exchanged in one step, the old one is a part until the new one is there.
+            elif age > 24 * _STALE and (folder / entry.name[1:].removesuffix(".part").rpartition(".")[0]).exists():
+                shutil.rmtree(entry.path, ignore_errors=True)
+
+
+def _acquired(name: Path, path: Path, timeout: float) -> FileLock:
+    """The lock that is a file `name`, on `path`. Raises OutputError if another process holds it, and OSError."""
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(name)
+    try:
+        lock.acquire(timeout=timeout)
+    except Timeout:
+        if not os.path.lexists(name):  # as in /proc
+            raise OutputError(
+                "cannot be written: no file can be made here.", path=path, hint="Choose another output."
+            ) from None
+        raise OutputError(
+            "another process is writing here.", path=path, hint="Wait until it is done, or choose another output."
+        ) from None
+    return lock
+
+
+def _lock_may_go() -> bool:
+    """Whether the lock's file may be removed: who waited for it must see that it is gone, which filelock 4.2 does."""
+    import filelock
+
+    return tuple(int(part) for part in filelock.__version__.split(".")[:2]) >= (4, 2)
 
 
 @contextlib.contextmanager

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+import zlib
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +13,8 @@ from ovss_personal.errors import OvssError, WeightsError
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+_CHECK = "check"
 
 
 def read_tensors(path: Path, *, error: type[OvssError] = WeightsError, hint: str | None = None) -> dict[str, Tensor]:
@@ -41,16 +45,45 @@ def read_header(path: Path, *, error: type[OvssError] = WeightsError, hint: str 
         return dict(file.metadata() or {})
 
 
-def decode_tensors(data: bytes) -> dict[str, Tensor] | None:
-    """The tensors of a safetensors file's bytes, or None if they are cut off or no safetensors."""
+def seal(tensors: Mapping[str, Tensor], of: str) -> bytes:
+    """A safetensors file's bytes that tell when a bit of them has changed, or when they stand in another's place.
+
+    Args:
+        of: what they belong to.
+    """
+    from safetensors.torch import save
+
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    return save(plain, metadata={_CHECK: _checksum(plain, of)})
+
+
+def unseal(data: bytes, of: str) -> dict[str, Tensor] | None:
+    """The tensors that were sealed, or None if the bytes are cut off, changed, of something else or not finite."""
+    import torch
     from safetensors import SafetensorError
     from safetensors.torch import load
 
     try:
         tensors: dict[str, Tensor] = load(data)
-    except (SafetensorError, ValueError):
+        metadata = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")]).get("__metadata__") or {}
+    except (SafetensorError, ValueError, KeyError, RecursionError):
         return None
-    return tensors
+    if metadata.get(_CHECK) != _checksum(tensors, of):
+        return None
+    floats = [tensor for tensor in tensors.values() if tensor.is_floating_point()]
+    return tensors if all(bool(torch.isfinite(tensor).all()) for tensor in floats) else None
+
+
+def _checksum(tensors: Mapping[str, Tensor], of: str) -> str:
+    """CRC-32 of names, types, shapes and values: a tenth of the time that reading takes (SHA-256 a fifth)."""
+    import torch
+
+    found = zlib.crc32(of.encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        found = zlib.crc32(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode(), found)
+        found = zlib.crc32(tensor.reshape(-1).view(torch.uint8).numpy(), found)
+    return f"crc32 {found:08x}"
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ovss_personal.errors import OvssError
 from ovss_personal.store.cache import default_folder
-from ovss_personal.store.tensors import decode_tensors
+from ovss_personal.store.tensors import seal, unseal
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -34,20 +34,18 @@ class WordCache:
     def load(self) -> dict[str, Tensor]:
         """Word -> (D,) on the CPU. A corrupt file counts as none."""
         try:
-            vectors = decode_tensors(self._path.read_bytes()) or {}
+            vectors = unseal(self._path.read_bytes(), self._path.stem) or {}
         except OSError:
             return {}
         return {name.removeprefix(_WORD): vector for name, vector in vectors.items()}
 
     def add(self, vectors: Mapping[str, Tensor]) -> None:
         """Keep these vectors beside those that are there."""
-        from safetensors.torch import save
-
         from ovss_personal.store.files import atomic_write
 
-        everything = {_WORD + word: vector.contiguous() for word, vector in {**self.load(), **vectors}.items()}
+        everything = {_WORD + word: vector for word, vector in {**self.load(), **vectors}.items()}
         with suppress(OvssError):  # of a folder that cannot be written, the proposals' cache warns
-            atomic_write(self._path, save(everything))
+            atomic_write(self._path, seal(everything, self._path.stem))
 
 
 def clear_words() -> tuple[int, int]:

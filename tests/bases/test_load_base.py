@@ -8,7 +8,7 @@ import torch
 from fakes import FakeBase
 
 from ovss_personal import bases
-from ovss_personal.bases import BASES, load_base
+from ovss_personal.bases import ATTRIBUTES, BASES, METHODS, load_base
 from ovss_personal.bases.base import Base
 from ovss_personal.bases.embedded.base import EmbeddedBase
 from ovss_personal.bases.odise.base import OdiseCaption, OdiseLabel
@@ -130,7 +130,7 @@ def test_every_base_s_own_fit_and_the_paper_s() -> None:
 
 
 def test_a_dotted_path_names_a_class_of_one_s_own(tmp_path: Path) -> None:
-    base = load_base(yaml(tmp_path, "base: fakes.base.FakeBase\ntiles: 4\n"))
+    base = load_base(yaml(tmp_path, "base: fakes.base.FakeBase\ntiles: 4\n"), trust=True)
     assert isinstance(base, FakeBase) and base.config.tiles == 4
     assert base.propose([torch.zeros(8, 8, 3, dtype=torch.uint8).numpy()])[0].masks.shape == (6, 8, 8)
 
@@ -138,8 +138,44 @@ def test_a_dotted_path_names_a_class_of_one_s_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize("path", ["fakes.base.Nobody", "nobody.Base", ".Base", "fakes."])
 def test_a_dotted_path_that_leads_nowhere(tmp_path: Path, path: str) -> None:
     with pytest.raises(UsageError, match="cannot be imported") as caught:
-        load_base(yaml(tmp_path, f"base: {path}\n"))
+        load_base(yaml(tmp_path, f"base: {path}\n"), trust=True)
     assert caught.value.exit_code == 2
+
+
+def test_no_text_alone_runs_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "hostile.py").write_text("raise SystemExit('the code was run')")
+    monkeypatch.syspath_prepend(tmp_path)
+    for text in ("base: hostile.Base\n", "base: os.system\n"):
+        with pytest.raises(UsageError, match="to load it runs its code") as caught:
+            load_base(yaml(tmp_path, text))
+        assert "--trust-base" in str(caught.value.hint)
+    for key in ("trust", "trust_base"):
+        with pytest.raises(ConfigError, match=f"'{key}' is not a setting"):
+            load_base(yaml(tmp_path, f"base: hostile.Base\n{key}: true\n"))
+
+
+@pytest.mark.parametrize(
+    ("path", "says"),
+    [
+        ("os.getcwd", "is no class"),
+        ("subprocess.Popen", "has no encode, propose, word_scores, competitors"),
+        ("pathlib.Path", "has no encode"),
+    ],
+)
+def test_what_is_no_base_is_not_called(tmp_path: Path, path: str, says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        load_base(yaml(tmp_path, f"base: {path}\n"), trust=True)
+
+
+def test_a_class_that_lacks_an_attribute_is_no_base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(FakeBase, "dim")
+    with pytest.raises(UsageError, match="has no dim, so it is no base"):
+        load_base(yaml(tmp_path, "base: fakes.base.FakeBase\n"), trust=True)
+
+
+def test_the_members_of_a_base_are_those_of_the_protocol() -> None:
+    assert set(ATTRIBUTES) == set(Base.__annotations__)
+    assert set(METHODS) == {name for name in vars(Base) if not name.startswith("_")}
 
 
 def test_a_dotted_path_needs_a_yaml() -> None:

@@ -129,9 +129,16 @@ def settings() -> Iterator[Bad]:
         ("no device at all", nothing, f"{SEGMENT} --device gpu", 2, "'gpu' is not a device"),
         ("an unknown base", nothing, f"{SEGMENT} --base embeded", 2, "there is no base 'embeded'"),
         (
+            "a base of others that is not trusted",
+            write("my.yaml", "base: os.system\n"),
+            yaml,
+            2,
+            "'os.system' is a class that does not come with the program",
+        ),
+        (
             "a base that cannot be imported",
             write("my.yaml", "base: no.such.Base\n"),
-            yaml,
+            f"{yaml} --trust-base",
             2,
             "'no.such.Base' cannot be imported",
         ),

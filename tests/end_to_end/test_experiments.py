@@ -76,12 +76,12 @@ def test_an_experiment_ends_in_its_table_and_the_cache_changes_nothing(
 ) -> None:
     Path("table1.yaml").write_text(base(monkeypatch) + EXPERIMENT.format(methods=json.dumps(methods)))
 
-    fresh = run("evaluate", "table1.yaml", "--no-cache", "--json").facts
+    fresh = run("evaluate", "table1.yaml", "--trust-base", "--no-cache", "--json").facts
     assert not Path("cache/proposals").exists() and fresh["base"]["name"] == name
-    first = run("evaluate", "table1.yaml", "--out", "out")
+    first = run("evaluate", "table1.yaml", "--trust-base", "--out", "out")
     assert first.stderr.startswith("5 images; what the base sees in them takes about ")
     assert len(list(Path("cache/proposals").iterdir())) == 5
-    again = run("evaluate", "table1.yaml", "--json").facts
+    again = run("evaluate", "table1.yaml", "--trust-base", "--json").facts
     assert again == fresh
     assert [json.loads(line) for line in Path("out/results.jsonl").read_text().splitlines()] == fresh["results"]
     assert [(row["method"], row["shots"]) for row in fresh["results"]] == [

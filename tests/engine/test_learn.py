@@ -17,7 +17,7 @@ from ovss_personal.engine.learn import personalize
 from ovss_personal.engine.see import see_shots
 from ovss_personal.errors import OvssWarning, ShotsError, UsageError, VocabularyError
 from ovss_personal.store.concept import AlbumReport, Concept
-from ovss_personal.structures import BaseTraits
+from ovss_personal.structures import BaseTraits, Shot
 
 
 def test_the_report_tells_how_every_shot_fared(mug: Concept) -> None:
@@ -184,3 +184,19 @@ def test_competitors_that_a_base_has_not_are_refused_before_any_work() -> None:
     with pytest.raises(UsageError, match="no bank"):
         personalize(base, reds(2), concept="my mug", class_name="mug")
     assert base.asked == base.looks == 0
+
+
+def test_the_order_of_shots_and_their_names_change_nothing_that_is_learned(base: FakeBase) -> None:
+    shots = [shot("red", number, top=4 * number) for number in (1, 2, 3)]
+    config = replace(base.fit_defaults, negative=True, competitors="none", iterations=20)
+    one = personalize(base, shots, concept="my red", config=config)
+    for order in ((2, 0, 1), (1, 2, 0)):
+        renamed = [replace_name(shots[number], f"images/{place}.png") for place, number in enumerate(order)]
+        other = personalize(base, renamed, concept="my red", config=config)
+        assert all(torch.equal(a, other.head.tensors()[name]) for name, a in one.head.tensors().items())
+        assert [row.sha256 for row in other.report.shots] == [row.sha256 for row in renamed]
+        assert [row.name for row in other.report.shots] == [f"images/{place}.png" for place in range(3)]
+
+
+def replace_name(one: Shot, name: str) -> Shot:
+    return Shot(one.image, one.mask, name, one.sha256)

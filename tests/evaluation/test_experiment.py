@@ -106,6 +106,14 @@ def test_one_value_is_set_and_several_are_compared(tmp_path: Path) -> None:
     assert [(m.config.alpha, m.config.lambda_m) for m in chosen if m.config] == [(0.1, 500), (0.3, 500)]
 
 
+def test_an_experiment_s_text_trusts_no_base(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="'trust_base' is not a setting"):
+        read_experiment(write(tmp_path, "manifest: m.json\nbase: b.yaml\ntrust_base: true\n"))
+    experiment = read_experiment(write(tmp_path, "manifest: m.json\nbase: b.yaml\n"))
+    assert "trust" not in experiment.base_options()
+    assert overridden(experiment, {}, trust_base=True).base_options()["trust"] is True
+
+
 def test_the_options_of_the_base_are_those_of_its_configuration(tmp_path: Path) -> None:
     others = {"device": "cuda", "weights": "w", "bank": "b", "dtype": "float16", "offline": True, "low_memory": True}
     lines = "".join(f"{name}: {str(value).lower()}\n" for name, value in others.items())

@@ -1,6 +1,7 @@
 """Stand-ins that are small, exact and made by code: a base that sees colours, trees of stamps and data sets."""
 
 from fakes.base import COLOURS, DIM, OURS, FakeBase, photo, shot
+from fakes.privileges import unprivileged
 from fakes.raw import (
     ade_labels,
     write_ade,
@@ -21,6 +22,7 @@ __all__ = [
     "ade_labels",
     "photo",
     "shot",
+    "unprivileged",
     "write_ade",
     "write_coco",
     "write_cub",

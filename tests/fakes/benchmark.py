@@ -53,7 +53,9 @@ def job(root: Path, methods: tuple[str, ...] = METHODS, colours: tuple[str, ...]
         write_benchmark(manifest.parent, colours)
     yaml = root / "fake.yaml"
     yaml.write_text("base: fakes.FakeBase\niterations: 60\nalpha: 0.3\nviews: 1\n")
-    experiment = Experiment(str(manifest), base=str(yaml), methods=methods, shots=(1, 2), iterations=(60,))
+    experiment = Experiment(
+        str(manifest), base=str(yaml), trust_base=True, methods=methods, shots=(1, 2), iterations=(60,)
+    )
     base = FakeBase()
     return Job(
         experiment.base_options(),

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import errno
 import io
+import os
 import struct
 import sys
 import types
@@ -11,13 +13,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from corpus import BROKEN_PICTURES, HEIC_HEAD, PHOTO, write_broken, write_photo
+from fakes import unprivileged
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from ovss_personal.errors import ImageError, InputError, OvssWarning
 from ovss_personal.io.images import as_image, exif_orientation, find_images, load_image
-from ovss_personal.pixels.images import to_rgb, upright
+from ovss_personal.pixels.images import at_most, to_rgb, upright
 
 in_one_folder = settings(deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -387,3 +390,49 @@ def test_flipped_bytes_never_raise_anything_else(tmp_path: Path, kind: str, data
         return
     assert image.dtype == np.uint8
     assert image.ndim == 3
+
+
+def test_a_photo_that_may_not_be_read_is_not_broken(tmp_path: Path) -> None:
+    path = write_photo(tmp_path / "1.jpg")
+    path.chmod(0)
+    with unprivileged(), pytest.raises(ImageError, match="cannot be read: Permission denied") as caught:
+        load_image(path)
+    assert caught.value.hint == "Check its permissions, and the disk that it is on."
+    path.chmod(0o600)
+    assert load_image(path).shape == PHOTO.shape
+
+
+def test_a_disk_that_fails_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr("PIL.Image.open", fail)
+    with pytest.raises(ImageError, match="cannot be read: Input/output error"):
+        load_image(write_photo(tmp_path / "1.jpg"))
+
+
+@pytest.mark.parametrize("name", ["a" * 300, "a" * 300 + "/*.jpg"])
+def test_a_path_that_no_file_can_have(name: str) -> None:
+    with pytest.raises(InputError, match=r"File name too long|no photo found"):
+        find_images([name])
+
+
+def test_a_folder_that_may_not_be_listed(tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    write_photo(folder / "1.jpg")
+    folder.chmod(0)
+    with unprivileged(), pytest.raises(InputError, match="Permission denied"):
+        find_images([folder])
+    folder.chmod(0o700)
+
+
+def test_more_pixels_than_are_worked_on_are_scaled_down_with_the_mask() -> None:
+    image = np.zeros((60, 100, 3), np.uint8)
+    image[:, 50:] = 200
+    same, none = at_most(image, pixels=6000)
+    assert same is image and none is None
+    small, mask = at_most(image, image[:, :, 0] > 100, pixels=1500)
+    assert small.shape == (30, 50, 3) and mask is not None and mask.shape == (30, 50)
+    assert (small[:, 25:] == 200).all() and not small[:, :25].any()
+    assert np.array_equal(mask, small[:, :, 0] > 100)
+    assert at_most(np.zeros((16, 800, 3), np.uint8), pixels=799)[0].size <= 3 * 799

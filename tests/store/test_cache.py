@@ -11,6 +11,7 @@ from pathlib import Path
 import platformdirs
 import pytest
 import torch
+from safetensors.torch import load, save
 
 from ovss_personal.benchmarks.composites.sources import default_root
 from ovss_personal.errors import OutputError, OvssWarning, ResourceError
@@ -20,6 +21,7 @@ from ovss_personal.store.cache import (
     entry_bytes,
     entry_key,
 )
+from ovss_personal.store.tensors import seal
 from ovss_personal.structures import Canvas, Proposals
 
 KEYS = [entry_key(f"{number:064x}", "base") for number in range(5)]
@@ -76,9 +78,62 @@ def test_a_corrupt_entry_is_a_miss_and_goes(tmp_path: Path, damage: bytes | None
     assert not path.exists()
 
 
-def test_a_file_of_other_tensors_is_a_miss(tmp_path: Path) -> None:
-    from safetensors.torch import save
+def changed(path: Path, **changes: torch.Tensor) -> None:
+    """An entry whose tensors somebody changed, in a file that is sound as such."""
+    from safetensors import safe_open
+    from safetensors.torch import load_file, save_file
 
+    with safe_open(path, "pt") as file:
+        metadata = file.metadata()
+    save_file({**load_file(path), **changes}, path, metadata)
+
+
+@pytest.mark.parametrize("what", ["negated", "NaN", "a bit of the canvas", "no checksum", "of another photo"])
+def test_an_entry_that_was_changed_is_a_miss_and_goes(tmp_path: Path, what: str) -> None:
+    cache, kept = ProposalCache(tmp_path), proposals()
+    cache.put(KEYS[0], kept)
+    (path,) = tmp_path.iterdir()
+    if what == "negated":
+        changed(path, embeddings=-kept.embeddings)
+    elif what == "NaN":
+        changed(path, embeddings=kept.embeddings * torch.nan)
+    elif what == "a bit of the canvas":
+        changed(path, canvas=torch.tensor([[30 + 2**40, 40], [24, 32], [32, 32]]))
+    elif what == "no checksum":
+        path.write_bytes(save(load(path.read_bytes())))
+    else:
+        cache.put(KEYS[1], proposals(1))
+        (tmp_path / f"{KEYS[1]}.safetensors").replace(path)
+    assert cache.get(KEYS[0]) is None and not path.exists()
+    cache.put(KEYS[0], kept)
+    found = cache.get(KEYS[0])
+    assert found is not None and torch.equal(found.embeddings, kept.embeddings)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"embeddings": torch.zeros(5, 6)},
+        {"masks": torch.zeros(4, 64)},
+        {"features": torch.zeros(7, 3, 3)},
+        {"masks": torch.zeros(4, 8, 8, dtype=torch.int64)},
+        {"canvas": torch.tensor([[0, 40], [24, 32], [32, 32]])},
+        {"canvas": torch.tensor([[2**21, 40], [24, 32], [32, 32]])},
+        {"canvas": torch.zeros(3)},
+    ],
+)
+def test_tensors_that_do_not_fit_together_are_a_miss(tmp_path: Path, change: dict[str, torch.Tensor]) -> None:
+    kept = proposals()
+    tensors = {"masks": kept.masks, "embeddings": kept.embeddings, "features": kept.features}
+    sealed = {**tensors, "canvas": torch.tensor([[30, 40], [24, 32], [32, 32]])}
+    path = tmp_path / f"{KEYS[0]}.safetensors"
+    path.write_bytes(seal(sealed, KEYS[0]))
+    assert ProposalCache(tmp_path).get(KEYS[0]) is not None
+    path.write_bytes(seal({**sealed, **change}, KEYS[0]))
+    assert ProposalCache(tmp_path).get(KEYS[0]) is None and not path.exists()
+
+
+def test_a_file_of_other_tensors_is_a_miss(tmp_path: Path) -> None:
     (tmp_path / f"{KEYS[0]}.safetensors").write_bytes(save({"masks": torch.zeros(2)}))
     assert ProposalCache(tmp_path).get(KEYS[0]) is None
 
@@ -223,3 +278,31 @@ def test_a_temporary_folder_that_is_not_ours_alone_is_refused(
     with pytest.raises(OutputError, match="not this user's alone") as refused:
         default_folder()
     assert refused.value.hint is not None and "OVSS_PERSONAL_CACHE" in refused.value.hint
+
+
+def test_a_home_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OVSS_PERSONAL_CACHE", "~no_such_user_here/cache")
+    with pytest.raises(OutputError, match="names a home that there is not"):
+        default_folder()
+
+
+@pytest.mark.parametrize("made", ["nobody's yet", "ours", "somebody's", "open to others", "below somebody's"])
+def test_a_folder_in_a_shared_one_must_be_ours(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, made: str) -> None:
+    shared = tmp_path / "tmp"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    cache = shared / "cache"
+    if made != "nobody's yet":
+        (cache / "deep").mkdir(mode=0o700, parents=True)
+        cache.chmod(0o777 if made == "open to others" else 0o700)
+    if "somebody" in made:
+        monkeypatch.setattr(os, "getuid", lambda: 12345)
+        if os.geteuid() == 0:  # whose folders are fine for everybody
+            os.chown(cache, 4321, -1)
+    monkeypatch.setenv("OVSS_PERSONAL_CACHE", str(cache / "deep" if "below" in made else cache))
+    if made in ("nobody's yet", "ours"):
+        assert default_folder() == cache
+    else:
+        with pytest.raises(OutputError, match="not this user's alone") as refused:
+            default_folder()
+        assert refused.value.path == str(cache)

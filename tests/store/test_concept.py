@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import socket
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -168,6 +169,13 @@ TENSORS: dict[str, tuple[Callable[[dict[str, torch.Tensor]], object], str]] = {
     "another rank": (lambda t: t.update(mask_bias=torch.ones(1)), "'mask_bias'"),
     "NaN": (lambda t: t["embedding_weights"].fill_(torch.nan), "'embedding_weights' holds NaN"),
     "infinity": (lambda t: t["mask_bias"].fill_(-torch.inf), "'mask_bias' holds NaN, infinity"),
+    "a text of zeros": (lambda t: t["text"].zero_(), "'text' is a vector of zeros"),
+    "a visual of zeros": (lambda t: t["visual"].zero_(), "'visual' is a vector of zeros"),
+    "numbers whose squares are infinite": (lambda t: t["text"].fill_(1e30), "'text' holds numbers over 1e"),
+    "doubles that are infinite as floats": (
+        lambda t: t.update(text=torch.full((3,), 1e300, dtype=torch.float64)),
+        "'text' holds",
+    ),
     "whole numbers": (lambda t: t.update(text=torch.ones(3, dtype=torch.int64)), "'text' holds .*no floating-point"),
 }
 
@@ -192,19 +200,35 @@ CONFIGS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "no format": (lambda c: c.pop("format_version"), "'format_version' is None"),
     "another library": (lambda c: c.update(library="peft"), "'library' is not 'ovss_personal'"),
     "another N": (lambda c: c.update(num_proposals=100), r"'embedding_weights' is \(4,\).*\(100,\)"),
-    "no D": (lambda c: c.pop("dim"), r"'text' is \(3,\).*\(None,\)"),
+    "no D": (lambda c: c.pop("dim"), "'dim' is None, not a whole number"),
     "no words": (lambda c: c.pop("words"), "'words'"),
     "words that are numbers": (lambda c: c.update(words=["tree", 3]), r"words\[1\]"),
     "no fingerprint": (lambda c: c.pop("base_fingerprint"), "'base_fingerprint'"),
     "a name of nothing": (lambda c: c.update(concept="  "), "'concept' is empty"),
     "a name of two lines": (lambda c: c.update(concept="my\nmug"), "'concept' must be one line"),
-    "alpha out of range": (lambda c: c.update(alpha=2), "'alpha' is 2.0"),
-    "alpha NaN": (lambda c: c.update(alpha=float("nan")), "'alpha' is nan"),
+    "alpha out of range": (lambda c: c.update(alpha=2), "'alpha' is 2, not in"),
+    "alpha of 400 digits": (lambda c: c.update(alpha=10**400), "'alpha' is 1000.*not a finite number"),
+    "alpha that is true": (lambda c: c.update(alpha=True), "'alpha' is True, not a number"),
+    "a name that is a number": (lambda c: c.update(concept=5), "'concept' is 5, not text"),
+    "300 000 words": (lambda c: c.update(words=["tree"] * 300_000), "'words' has 300000 entries, over 10000"),
+    "words that are one text": (lambda c: c.update(words="tree"), "'words' is 'tree', not a list"),
+    "words that are a list of lists": (lambda c: c.update(words=[["a"] * 9000]), r"words\[0\]' is \['a', .*\.\.\.\]"),
+    "an N of no number": (lambda c: c.update(num_proposals=[4]), r"'num_proposals' is \[4\]"),
+    "an N of 30 digits": (lambda c: c.update(num_proposals=10**30), "'num_proposals' is 1000"),
+    "a D that is true": (lambda c: c.update(dim=True), "'dim' is True"),
+    "a format that is true": (lambda c: c.update(format_version=True), "'format_version' is True"),
+    "an IoU of 400 digits": (lambda c: c["shots"][0].update(iou=10**400), "'iou' is 1000"),
+    "an IoU over 1": (lambda c: c["shots"][0].update(iou=1.5), r"'iou' is 1.5, not in \[0, 1\]"),
+    "a sha256 of two lines": (lambda c: c["shots"][0].update(sha256="a\nb"), "'sha256' is .*not a short text"),
+    "losses that are infinite": (lambda c: c.update(losses={"seg": float("inf")}), "'losses' is inf"),
+    "an album of half photos": (lambda c: c.update(album={"photos": 1.5, "used": 1}), "'photos' is 1.5"),
+    "a seed of 30 digits": (lambda c: c["fit"].update(seed=10**30), "seed must be 0 or more"),
+    "alpha NaN": (lambda c: c.update(alpha=float("nan")), "'alpha' is nan, not a finite number"),
     "a fit that is a list": (lambda c: c.update(fit=[]), "'fit' is no JSON object"),
     "a bad setting": (lambda c: c["fit"].update(iterations=0), "iterations must be from 1 to 100000"),
     "a shot without a sha256": (lambda c: c["shots"][0].pop("sha256"), "'sha256'"),
     "a shot that is text": (lambda c: c.update(shots=["1.jpg"]), "'shots' is no JSON object"),
-    "an IoU that is text": (lambda c: c["shots"][0].update(iou="high"), "could not convert"),
+    "an IoU that is text": (lambda c: c["shots"][0].update(iou="high"), "'iou' is 'high', not a number"),
     "losses that are text": (lambda c: c.update(losses="low"), "adapter_config.json"),
 }
 
@@ -262,12 +286,24 @@ def test_a_folder_that_is_not_whole(folder: Path, name: str) -> None:
 
 def test_json_of_absurd_depth_or_size(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = folder / "adapter_config.json"
-    path.write_text("[" * 100_000, "utf-8")
-    with pytest.raises(ConceptError):
-        Concept.from_pretrained(folder)
+    for text in (
+        "[" * 200_000,
+        '{"a":' * 200_000,
+        '{"library": "ovss_personal", "words": ' + "[" * 200_000 + "]" * 200_000 + "}",
+    ):
+        path.write_text(text, "utf-8")
+        with pytest.raises(ConceptError, match="cannot be read"):
+            Concept.from_pretrained(folder)
     monkeypatch.setattr("ovss_personal.store.concept_files.MAX_FILE_BYTES", 1000)
     with pytest.raises(ConceptError, match="larger than 1000 bytes"):
         Concept.from_pretrained(folder)
+
+
+def test_of_many_unknown_keys_a_few_are_named(folder: Path) -> None:
+    edit_config(folder, lambda c: c.update({f"key{i}" + "x" * 500: i for i in range(9)}))
+    with pytest.warns(OvssWarning, match=r"left out: key0x+…, .*4 more\.") as caught:
+        Concept.from_pretrained(folder)
+    assert len(str(caught[0].message)) < 700
 
 
 def test_another_base_is_refused_by_fingerprint(concept: Concept) -> None:
@@ -275,28 +311,72 @@ def test_another_base_is_refused_by_fingerprint(concept: Concept) -> None:
     with pytest.raises(ConceptError, match=r"base_fingerprint f.*of that name but with other weights") as caught:
         concept.check_base("fake", "0" * 64)
     assert caught.value.exit_code == 4
+    with pytest.raises(ConceptError, match=r"says that it was learned on base 'fake'.*is that of 'embedded'"):
+        concept.check_base("embedded", "f" * 64)
     with pytest.raises(ConceptError, match=r"learned on base 'fake'.*'embedded'"):
         concept.check_base("embedded", "0" * 64)
 
 
-@pytest.mark.parametrize("typo", ["concepts/my_mgu", "./concepts/my_mgu", "concepts/deep/er", "my_mgu", "../x/y"])
+@pytest.mark.parametrize(
+    "typo",
+    ["concepts/my_mgu", "./concepts/my_mgu", "concepts/deep/er", "my_mgu", "../x/y", "concept/my_mug", "a" * 300],
+)
 def test_a_misspelt_path_opens_no_connection(folder: Path, typo: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder.parent.parent)
     with pytest.raises(ConceptError, match="there is no such folder"):
         Concept.from_pretrained(typo)
 
 
-def test_user_slash_name_is_asked_of_the_hub(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("typo", "hint"),
+    [
+        ("concepts/my_mgu", "did you mean 'concepts/my_mug'?"),
+        ("concept/my_mug", "check the path; a concept of the hub is written hf://concept/my_mug."),
+        ("nothing-like-it", "name the folder that personalize wrote"),
+    ],
+)
+def test_a_misspelt_path_is_told_as_one(folder: Path, typo: str, hint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder.parent.parent)
+    with pytest.raises(ConceptError) as caught:
+        Concept.from_pretrained(typo)
+    assert caught.value.hint is not None and caught.value.hint.startswith(hint)
+
+
+@pytest.mark.parametrize("written", ["hf://", "hf://one", "hub:a/b/c", "hf://../etc", "hf:/a b/c"])
+def test_what_cannot_be_a_name_on_the_hub(written: str) -> None:
+    with pytest.raises(ConceptError, match="names no concept of the hub"):
+        Concept.from_pretrained(written)
+
+
+@pytest.mark.parametrize("source", ["owner/my_mug", "concepts/my_mug", "hf://owner/my_mug"])
+def test_offline_no_socket_is_opened(source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a socket was opened")
+
+    monkeypatch.undo()  # the whole way down, with the real library
+    for name in ("socket", "create_connection", "getaddrinfo"):
+        monkeypatch.setattr(socket, name, refuse)
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConceptError, match=r"there is no such folder|was not downloaded before"):
+        Concept.from_pretrained(source, offline=True)
+
+
+def test_a_name_on_the_hub_is_asked_of_it(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
-    def download(repo_id: str, *, allow_patterns: list[str]) -> str:
-        asked.append((repo_id, sorted(allow_patterns)))
+    def download(repo_id: str, *, allow_patterns: list[str], local_files_only: bool) -> str:
+        asked.append((repo_id, sorted(allow_patterns), local_files_only))
         return str(folder)
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
     monkeypatch.chdir(tmp_path)
-    assert Concept.from_pretrained("somebody/my_mug").name == "my mug ☕"
-    assert asked == [("somebody/my_mug", FILES)]
+    for written in ("hf://somebody/my_mug", "hub:somebody/my_mug", Path("hf://somebody/my_mug")):
+        assert Concept.from_pretrained(written).name == "my mug ☕"
+        assert asked.pop() == ("somebody/my_mug", FILES, False)
+    Concept.from_pretrained("hf://somebody/my_mug", offline=True)
+    assert asked == [("somebody/my_mug", FILES, True)]
 
 
 def test_a_hub_that_does_not_answer_is_one_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -305,8 +385,8 @@ def test_a_hub_that_does_not_answer_is_one_error(tmp_path: Path, monkeypatch: py
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", offline)
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ConceptError, match=r"no folder 'somebody/my_mug'.*offline mode"):
-        Concept.from_pretrained("somebody/my_mug")
+    with pytest.raises(ConceptError, match=r"no concept 'somebody/my_mug' could be had.*offline mode"):
+        Concept.from_pretrained("hf://somebody/my_mug")
 
 
 class Hub:

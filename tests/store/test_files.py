@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from fakes import unprivileged
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -248,3 +249,84 @@ def test_safe_name_always_is(text: str) -> None:
 def test_a_taken_name_gets_the_next_number_whatever_its_case() -> None:
     assert files.unused_name("a", ["b"]) == "a"
     assert files.unused_name("A", ["a", "a-2"]) == "A-3"
+
+
+def aged(path: Path, seconds: float) -> Path:
+    os.utime(path, (time.time() - seconds,) * 2)
+    return path
+
+
+def test_a_lock_leaves_no_file(tmp_path: Path) -> None:
+    with locked(tmp_path / "out"):
+        assert names(tmp_path) == [".out.lock"]
+    assert names(tmp_path) == []
+
+
+def test_the_next_write_removes_what_killed_ones_left(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    for path in (".out.1a2b3c4d.part", "out/.a.png.1a2b3c4d.part", ".other.1a2b3c4d.part", "out/.new.9f9f9f9f.part"):
+        (tmp_path / path).write_bytes(b"x")
+        aged(tmp_path / path, 60 if "new" in path else 4000)
+    folder = tmp_path / ".out.0a0a0a0a.part"
+    folder.mkdir()
+    aged(folder, 25 * 3600)
+    with locked(out):
+        pass
+    assert names(tmp_path) == [".other.1a2b3c4d.part", "out"], "others' are not ours to remove"
+    assert names(out) == [".new.9f9f9f9f.part"], "it may still be written"
+
+
+def test_an_old_folder_that_waits_for_the_new_one_is_kept(tmp_path: Path) -> None:
+    folder = tmp_path / ".out.0a0a0a0a.part"
+    folder.mkdir()
+    aged(folder, 25 * 3600)
+    with locked(tmp_path / "out"):
+        pass
+    assert folder.is_dir()
+
+
+def test_a_lock_where_no_file_can_be_made_is_no_other_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from filelock import FileLock, Timeout
+
+    def acquire(self: FileLock, timeout: float) -> None:
+        raise Timeout(str(self.lock_file))
+
+    monkeypatch.setattr(FileLock, "acquire", acquire)
+    with pytest.raises(OutputError, match="no file can be made here"), locked(tmp_path / "out"):
+        pytest.fail("the block must not run")
+
+
+def test_a_folder_in_an_unwritable_one_is_locked_inside(tmp_path: Path) -> None:
+    out = tmp_path / "drive" / "out"
+    out.mkdir(parents=True)
+    out.parent.chmod(0o555)
+    with unprivileged(), locked(out):
+        assert names(out) == [".ovss_personal.lock"]
+        with pytest.raises(OutputError, match="another process"), locked(out):
+            pytest.fail("the block must not run")
+    out.parent.chmod(0o755)
+    assert names(out) == []
+
+
+def test_a_file_is_not_written_through_a_link_when_told_so(tmp_path: Path) -> None:
+    (tmp_path / "theirs").write_bytes(b"dear")
+    (tmp_path / "out.png").symlink_to(tmp_path / "theirs")
+    with pytest.raises(OutputError, match="is a link"):
+        atomic_write(tmp_path / "out.png", b"x", through_links=False)
+    assert (tmp_path / "theirs").read_bytes() == b"dear"
+
+
+@pytest.mark.parametrize("name", ["a" * 255, "я" * 127])
+def test_a_name_of_255_bytes_can_be_written_and_locked(tmp_path: Path, name: str) -> None:
+    with locked(tmp_path / name):
+        atomic_write(tmp_path / name, b"x")
+    assert names(tmp_path) == [name]
+    with pytest.raises(OutputError, match="File name too long"):
+        atomic_write(tmp_path / ("a" * 256), b"x")
+
+
+def test_a_stem_is_short_and_can_be_seen() -> None:
+    assert files.file_stem("caf\udce9 \x1b[2J\n", 100) == "caf_ _[2J_"
+    assert files.file_stem("я" * 100, 21) == "я" * 10
+    assert files.file_stem("garden", 6) == "garden"

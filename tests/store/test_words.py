@@ -27,6 +27,17 @@ def test_a_damaged_file_of_words_is_written_anew(tmp_path: Path, damage: bytes) 
     assert list(cache.load()) == ["mug"]
 
 
+def test_words_that_were_changed_or_are_of_another_base_count_as_none(tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    WordCache("base", tmp_path).add({"mug": torch.ones(6)})
+    path = tmp_path / "base.safetensors"
+    path.with_stem("other").write_bytes(path.read_bytes())
+    assert WordCache("other", tmp_path).load() == {}
+    save_file({name: -vector for name, vector in load_file(path).items()}, path)
+    assert WordCache("base", tmp_path).load() == {}
+
+
 def test_a_folder_that_takes_no_words_does_no_harm(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     cache = WordCache("base", tmp_path / "file")
