@@ -131,9 +131,8 @@ def load_pair(
         result = load_labelme(pair.mask, **drawn, holes=holes, category=category)
     else:
         result = load_mask(pair.mask, **drawn, label=label, ignore=ignore)
-    small, mask = at_most(image, result.mask)
-    ignore_there = None if result.ignore is None else at_most(image, result.ignore)[1]
-    return Shot(small, mask, pair.name, sha256_file(pair.image), ignore_there)
+    ignored = None if result.ignore is None else at_most(result.ignore)
+    return Shot(at_most(image), at_most(result.mask), pair.name, sha256_file(pair.image), ignored)
 
 
 def tell_of_unread(source: str | Path) -> None:

@@ -26,7 +26,17 @@ def test_shots_and_copies_are_left_out(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("no photo")
     shot = shot_of(photos[0])
     shutil.move(photos[0], tmp_path / "another name.png")
-    assert [path.name for path in find_album(tmp_path, [shot])] == ["1.png", "2.png"]
+    assert sorted(path.name for path in find_album(tmp_path, [shot])) == ["1.png", "2.png"]
+
+
+def test_the_order_of_an_album_does_not_depend_on_names(tmp_path: Path) -> None:
+    shot = shot_of(write_photo(tmp_path / "shot.png"))
+    for n in range(1, 5):
+        write_photo(tmp_path / f"{n}.png", np.roll(PHOTO, n, axis=1))
+    before = [sha256_file(path) for path in find_album(tmp_path, [shot])]
+    for n in range(1, 5):
+        shutil.move(tmp_path / f"{n}.png", tmp_path / f"{9 - n}.png")
+    assert [sha256_file(path) for path in find_album(tmp_path, [shot])] == before
 
 
 def test_nothing_but_shots_is_no_album(tmp_path: Path) -> None:

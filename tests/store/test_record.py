@@ -8,7 +8,7 @@ import pytest
 
 from ovss_personal.errors import OutputError
 from ovss_personal.io.files import sha256_file
-from ovss_personal.store.record import RESULT, RunRecord, check_targets, files_of, photos_done
+from ovss_personal.store.record import RESULT, RunRecord, check_folders, check_targets, files_of, photos_done
 
 FACTS = {"versions": {}, "base": {"name": "embedded"}}
 
@@ -133,3 +133,25 @@ def test_files_of_a_hostile_record_stay_in_the_folder() -> None:
     rows = [{"labels": "../a", "overlay": "/etc/passwd", "words": [{"mask": "a\0"}, 5], "files": ["ok.png", 7]}]
     assert list(files_of(rows)) == ["ok.png"]
     assert list(files_of([{"labels": 5, "words": "no", "files": {}}])) == []
+
+
+def test_a_folder_of_annotations_is_replaced_only_if_a_run_of_ours_wrote_it(
+    tmp_path: Path, sources: list[Path]
+) -> None:
+    out = tmp_path / "out"
+    photo(out / "coco" / "instances.json")
+    check_folders(out, ["yolo"])
+    with pytest.raises(OutputError, match=r"no result\.json of ours"):
+        check_folders(out, ["yolo", "coco"])
+    record = RunRecord(out, "run")
+    record.add(entry(out, sources[0]))
+    record.finish({**FACTS, "formats": ["coco"]}, [])
+    check_folders(out, ["coco"])
+    again = RunRecord(out, "run")
+    again.go_on(sources)
+    again.add(entry(out, sources[1]))  # and is cut off
+    assert not (out / RESULT).exists()
+    check_folders(out, ["coco"])
+    (out / "png").symlink_to(tmp_path)
+    with pytest.raises(OutputError, match="wrote it"):
+        check_folders(out, ["png"])
