@@ -22,7 +22,7 @@ from ovss_personal.bases.embedded.files import WEIGHTS
 from ovss_personal.bases.embedded.pooling import JointSpace, appearance, contrast_mean, mean_pool
 from ovss_personal.bases.embedded.text import TextEncoder
 from ovss_personal.bases.embedded.words import ClassTexts, imagenet_names
-from ovss_personal.training.identities import PICTURES, seen_anew, whitening
+from ovss_personal.training.identities import PICTURES, identity_map, seen_anew
 from ovss_personal.training.layouts import Photo
 from ovss_personal.training.photos import whole
 from ovss_personal.training.scenes import VOID, Scene, SceneMaker
@@ -46,7 +46,7 @@ class Extent:
     scenes: int = 160
     photos: int = 480
     bank: int = 512
-    groups: int = 120
+    groups: int = 200
     classes: int = CLASSES
 
 
@@ -78,7 +78,7 @@ def scenes(maker: SceneMaker, photos: Sequence[Photo], seed: int, extent: Extent
         bar.update()
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def calibrate(
     decoder: MaskDecoder,
     encoder: Encoder,
@@ -91,11 +91,11 @@ def calibrate(
     device = next(decoder.parameters()).device
     total, seen = torch.zeros((), device=device), []  # what the second pass needs, once the mean is known
     for scene in scenes(maker, photos, seed, extent):
-        pixels = torch.from_numpy(scene.image).permute(2, 0, 1)[None].to(device)
-        taps, dense = encoder(normalise(pixels))
+        pixels = normalise(torch.from_numpy(scene.image).permute(2, 0, 1)[None].to(device))
+        taps, dense = encoder(pixels)
         masks, _ = decoder(taps)
         total = total + dense[0].mean((1, 2))
-        channels = appearance(taps, (dense.shape[2], dense.shape[3]))
+        channels = appearance(pixels[0], taps)
         covered, known = _object_share(masks[0], scene)
         size = (masks[0] > 0).float().mean((1, 2))
         sure = known & (scene.taught | (covered > 0.5) | (size > STUFF))
@@ -112,9 +112,8 @@ def calibrate(
     parts = (kinds, appearances, share, certain, owner)
     kind, pooled, covered, sure, scene_of = (torch.cat(part).cpu() for part in parts)
     length, kind = kind.norm(dim=1).mean(), F.normalize(kind, dim=1)
-    appearance_mean, appearance_std = pooled.mean(0), pooled.std(0)
-    anew, owners = _seen_anew(encoder, maker, photos, seed, extent.groups)
-    apart = torch.diag(1 / appearance_std) @ whitening((anew - appearance_mean) / appearance_std, owners)
+    appearance_mean = pooled.mean(0)
+    apart = identity_map(*_seen_anew(encoder, maker, photos, seed, extent.groups), seed)
     gain = length / ((pooled - appearance_mean) @ apart).norm(dim=1).mean()
     space = JointSpace(mean.cpu(), appearance_mean, apart, float(gain))
     rows = space.joined(kind, pooled)
@@ -134,15 +133,15 @@ def calibrate(
 def _seen_anew(
     encoder: Encoder, maker: SceneMaker, photos: Sequence[Photo], seed: int, groups: int
 ) -> tuple[Tensor, Tensor]:
-    """(N, 168) mean appearance of things that are each seen in several pictures, (N,) which thing it is."""
+    """(N, 195) mean appearance of things that are each seen in several pictures, (N,) which thing it is."""
     device = encoder.class_rows.device
     rows, owners = [], list[int]()
     rng = np.random.default_rng([seed, CALIBRATION - 1])
     for image, masks in tqdm(seen_anew(maker, photos, rng, groups), "seen anew", groups * PICTURES, mininterval=5):
         if masks:
-            taps, dense = encoder(normalise(torch.from_numpy(image).permute(2, 0, 1)[None].to(device)))
+            pixels = normalise(torch.from_numpy(image).permute(2, 0, 1)[None].to(device))
             logits = torch.from_numpy(np.stack(list(masks.values()))).to(device).float() * 24 - 12
-            rows.append(mean_pool(logits, appearance(taps, (dense.shape[2], dense.shape[3]))).cpu())
+            rows.append(mean_pool(logits, appearance(pixels[0], encoder(pixels)[0])).cpu())
             owners += masks
     return torch.cat(rows), torch.tensor(owners)
 

@@ -132,11 +132,11 @@ class EmbeddedBase:
     def _views(self, pictures: Sequence[RGBImage]) -> Iterator[View]:
         for start in range(0, len(pictures), self.batch):
             squares = np.stack([square(picture) for picture in pictures[start : start + self.batch]])
-            pixels = torch.from_numpy(squares).to(self.device).permute(0, 3, 1, 2)
-            taps, dense = self.encoder(normalise(pixels))
+            pixels = normalise(torch.from_numpy(squares).to(self.device).permute(0, 3, 1, 2))
+            taps, dense = self.encoder(pixels)
             masks, quality = self.decoder(taps)
             for i in range(len(pixels)):
-                channels = appearance([tap[i : i + 1] for tap in taps], (dense.shape[2], dense.shape[3]))
+                channels = appearance(pixels[i], [tap[i : i + 1] for tap in taps])
                 yield View(
                     masks=masks[i],
                     embeddings=self.space.embeddings(masks[i], dense[i], channels),

@@ -2,7 +2,7 @@
 
 Contrast pooling says what kind of thing it is: stride-32 features leak an object into its neighbourhood, so the mean
 outside the mask is subtracted. Appearance says which one of its kind: colour and texture, which the deep features
-were trained to forget, are still in the maps of strides 8 and 16.
+were trained to forget, are still in the pixels and the maps of strides 4 to 16.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ APPEARANCE = 0.6  # its share of an embedding's squared length
 
 @dataclass(frozen=True)
 class JointSpace:
-    """Kind (1280) and appearance (168) side by side in one space of D = 1448; words are zero in the second part.
+    """Kind (1280) and appearance (128) side by side in one space of D = 1408; words are zero in the second part.
 
     Attributes:
         mean: (1280,) of dense features over training scenes.
-        appearance_mean: (168,) of training proposals.
-        appearance_map: (168, 168), which makes short what changes when one and the same thing is seen anew.
+        appearance_mean: (195,) of training proposals.
+        appearance_map: (195, 128), under which one thing seen anew stays where it was, and a copy in another paint
+            goes elsewhere (training/identities.py).
         gain: how much longer a proposal's kind is than its mapped appearance, on average.
     """
 
@@ -36,31 +37,31 @@ class JointSpace:
 
     @property
     def dim(self) -> int:
-        return len(self.mean) + len(self.appearance_mean)
+        return len(self.mean) + self.appearance_map.shape[1]
 
     @property
     def contrast(self) -> Tensor:
         """(D,) how much of the mean outside a mask is subtracted, per channel."""
-        return torch.cat((torch.full_like(self.mean, BETA), torch.zeros_like(self.appearance_mean)))
+        return torch.cat((torch.full_like(self.mean, BETA), self.mean.new_zeros(self.appearance_map.shape[1])))
 
     def embeddings(self, masks: Tensor, dense: Tensor, appearance: Tensor) -> Tensor:
-        """Mask logits (N, h, w), dense (1280, h', w') and appearance (168, h', w') maps -> (N, D), unit norm."""
+        """Mask logits (N, h, w), dense (1280, h', w') and appearance (195, h", w") maps -> (N, D), unit norm."""
         return self.joined(contrast_pool(masks, dense, self.mean), mean_pool(masks, appearance))
 
     def joined(self, kind: Tensor, appearance: Tensor) -> Tensor:
-        """(N, 1280) unit norm and (N, 168) mean appearance -> (N, D), unit norm."""
+        """(N, 1280) unit norm and (N, 195) mean appearance -> (N, D), unit norm."""
         appearance = F.normalize((appearance - self.appearance_mean) @ self.appearance_map, dim=1)
         return torch.cat(((1 - APPEARANCE) ** 0.5 * kind, APPEARANCE**0.5 * appearance), 1)
 
     def features(self, dense: Tensor, appearance: Tensor) -> Tensor:
-        """The two maps as one (D, h', w') whose masked means (eq. 6) point where `embeddings` do."""
-        kind = dense - self.mean[:, None, None]
+        """The two maps as one (D, h", w") whose masked means (eq. 6) point where `embeddings` do."""
+        kind = F.interpolate((dense - self.mean[:, None, None])[None], appearance.shape[1:], mode="nearest")[0]
         mapped = torch.einsum("chw,cd->dhw", appearance - self.appearance_mean[:, None, None], self.appearance_map)
         return torch.cat((kind, self.gain * (APPEARANCE / (1 - APPEARANCE)) ** 0.5 * mapped))
 
     def padded(self, words: Tensor) -> Tensor:
         """(V, 1280) of words -> (V, D)."""
-        return F.pad(words, (0, len(self.appearance_mean)))
+        return F.pad(words, (0, self.dim - len(self.mean)))
 
 
 def contrast_pool(masks: Tensor, features: Tensor, mean: Tensor, beta: float = BETA) -> Tensor:
@@ -94,6 +95,10 @@ def mean_pool(masks: Tensor, features: Tensor) -> Tensor:
     return inside @ features.flatten(1).T / inside.sum(1, keepdim=True).clamp(min=1e-6)
 
 
-def appearance(taps: Sequence[Tensor], size: tuple[int, int]) -> Tensor:
-    """The encoder's taps of one image at strides 8 and 16, averaged to a grid of `size` -> (168, h', w')."""
-    return torch.cat([F.adaptive_avg_pool2d(tap[0], size) for tap in (taps[1], taps[2])])
+def appearance(pixels: Tensor, taps: Sequence[Tensor]) -> Tensor:
+    """One normalised image (3, H, W) and the encoder's taps of it, averaged to cells of 16 pixels -> (195, h", w").
+
+    Smaller cells than those of stride 32 leave a small thing less of its neighbourhood.
+    """
+    size = (taps[2].shape[2], taps[2].shape[3])
+    return torch.cat([F.adaptive_avg_pool2d(one, size) for one in (pixels, taps[0][0], taps[1][0], taps[2][0])])

@@ -19,7 +19,7 @@ from ovss_personal.painting.grid import overlaps
 TILE = 0.625  # of the image's side
 MAX_PROPOSALS = 200
 GRID = 192  # cells a side of merged masks; a crop's own 128 cover 0.625 of it
-FEATURE_GRID = 26  # likewise for the dense features' 16
+FEATURE_GRID = 52  # likewise for the features' 32
 NMS_IOU = 0.8
 
 
@@ -123,7 +123,7 @@ def _suppress(masks: Tensor, quality: Tensor, always: int) -> Tensor:
 
 
 def _stitched(tiles: Sequence[tuple[Box, Tensor]], size: tuple[int, int]) -> Tensor:
-    """Crops' dense features (D, h', w') averaged where they overlap -> (D, 26, 26)."""
+    """Crops' dense features (D, h', w') averaged where they overlap -> (D, 52, 52)."""
     total = sum(_placed(features, box, size, FEATURE_GRID, 0.0) for box, features in tiles)
     ones = [_placed(torch.ones_like(f[:1]), box, size, FEATURE_GRID, 0.0) for box, f in tiles]
     return torch.as_tensor(total) / torch.stack(ones).sum(0)

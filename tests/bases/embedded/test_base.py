@@ -19,7 +19,7 @@ from ovss_personal.structures import Canvas, Proposals, RGBImage
 
 def test_one_look_gives_100_proposals(embedded: EmbeddedBase, seen: Proposals) -> None:
     assert seen.masks.shape == (embedded.num_proposals, 128, 128) == (100, 128, 128)
-    assert seen.embeddings.shape == (100, embedded.dim) and seen.features.shape == (embedded.dim, 16, 16)
+    assert seen.embeddings.shape == (100, embedded.dim) and seen.features.shape == (embedded.dim, 32, 32)
     assert seen.canvas == Canvas((120, 160), (120, 160), (120, 160))
     assert torch.allclose(seen.embeddings.norm(dim=1), torch.ones(100), atol=1e-4)
     assert seen.masks.abs().max() <= 12
@@ -56,7 +56,7 @@ def test_traits_are_those_of_the_design(embedded: EmbeddedBase) -> None:
     assert (traits.positives, traits.void, traits.no_object) == ("overlap", None, 0.1)
     assert traits.logit_scale == pytest.approx(60 / 0.4**0.5)  # words have no appearance, 0.6 of an embedding is
     assert isinstance(traits.contrast, torch.Tensor)
-    assert traits.contrast.tolist() == [1.0] * 1280 + [0.0] * 168
+    assert traits.contrast.tolist() == [1.0] * 1280 + [0.0] * 128
 
 
 def test_tiles_add_proposals_behind_the_whole_image_s(
@@ -64,7 +64,7 @@ def test_tiles_add_proposals_behind_the_whole_image_s(
 ) -> None:
     monkeypatch.setattr(embedded, "config", BaseConfig(tiles=4))
     (found,) = embedded.propose([picture])
-    assert found.masks.shape == (200, 192, 192) and found.features.shape == (embedded.dim, 26, 26)
+    assert found.masks.shape == (200, 192, 192) and found.features.shape == (embedded.dim, 52, 52)
     assert torch.equal(found.embeddings[:100], seen.embeddings)
     enlarged = torch.nn.functional.interpolate(seen.masks[None], (192, 192), mode="bilinear")[0]
     assert torch.equal(found.masks[:100], enlarged)
@@ -73,7 +73,7 @@ def test_tiles_add_proposals_behind_the_whole_image_s(
 
 def test_words_are_about_the_kind_alone(embedded: EmbeddedBase, seen: Proposals) -> None:
     text = embedded.encode(["ball", "cat"])
-    assert text.shape == (2, 1448) and not text[:, 1280:].any()
+    assert text.shape == (2, 1408) and not text[:, 1280:].any()
     squared = seen.embeddings.square()
     assert torch.allclose(squared[:, :1280].sum(1), torch.full((100,), 0.4), atol=1e-5)
     assert torch.allclose(squared[:, 1280:].sum(1), torch.full((100,), 0.6), atol=1e-5)
@@ -82,23 +82,34 @@ def test_words_are_about_the_kind_alone(embedded: EmbeddedBase, seen: Proposals)
 def test_the_joint_space_by_hand() -> None:
     space = JointSpace(
         mean=torch.tensor([1.0]),
-        appearance_mean=torch.tensor([2.0, 0.0]),
-        appearance_map=torch.tensor([[0.25, 0.5], [0.0, 1.0]]),
+        appearance_mean=torch.tensor([2.0, 0.0, 0.0]),
+        appearance_map=torch.tensor([[0.25, 0.5], [0.0, 1.0], [0.0, 0.0]]),  # the third channel says nothing
         gain=7.0,
     )
     assert space.dim == 3 and space.contrast.tolist() == [1.0, 0.0, 0.0]
     assert space.padded(torch.tensor([[0.5]])).tolist() == [[0.5, 0.0, 0.0]]
-    joined = space.joined(torch.tensor([[1.0], [-1.0]]), torch.tensor([[2.0, -5.0], [6.0, -2.0]]))
+    joined = space.joined(torch.tensor([[1.0], [-1.0]]), torch.tensor([[2.0, -5.0, 8.0], [6.0, -2.0, 8.0]]))
     assert joined.flatten().tolist() == pytest.approx([0.4**0.5, 0.0, -(0.6**0.5), -(0.4**0.5), 0.6**0.5, 0.0])
     # (5 - 1), and ((10 - 2) / 4, (10 - 2) / 2 - 1) · 7 · √(0.6 / 0.4).
-    found = space.features(torch.full((1, 1, 1), 5.0), torch.tensor([10.0, -1.0])[:, None, None])
+    found = space.features(torch.full((1, 1, 1), 5.0), torch.tensor([10.0, -1.0, 8.0])[:, None, None])
     assert found.flatten().tolist() == pytest.approx([4.0, 14 * 1.5**0.5, 21 * 1.5**0.5])
 
 
-def test_appearance_averages_the_two_middle_taps() -> None:
-    taps = [torch.zeros(1, 1, 8, 8), torch.arange(16.0).reshape(1, 1, 4, 4), torch.ones(1, 2, 2, 2)]
-    found = appearance(taps, (2, 2))
-    assert found.tolist() == [[[2.5, 4.5], [10.5, 12.5]], [[1.0, 1.0]] * 2, [[1.0, 1.0]] * 2]
+def test_the_kind_of_a_cell_is_that_of_all_smaller_cells_in_it() -> None:
+    space = JointSpace(torch.zeros(1), torch.zeros(1), torch.eye(1), gain=1.5**-0.5)
+    found = space.features(torch.tensor([[[1.0, 2.0]]]), torch.arange(8.0).reshape(1, 2, 4))
+    assert found.shape == (2, 2, 4)
+    assert found[0].tolist() == [[1, 1, 2, 2]] * 2
+    assert torch.allclose(found[1], torch.arange(8.0).reshape(2, 4))
+
+
+def test_appearance_averages_pixels_and_taps_to_the_third_tap_s_cells() -> None:
+    pixels = torch.arange(64.0).reshape(1, 8, 8)
+    taps = [torch.full((1, 1, 8, 8), 3.0), torch.arange(16.0).reshape(1, 1, 4, 4), torch.ones(1, 2, 2, 2)]
+    found = appearance(pixels, [*taps, torch.zeros(1, 1, 1, 1)])
+    # 13.5: the mean of 0 … 3, 8 … 11, 16 … 19 and 24 … 27.
+    expected = [[[13.5, 17.5], [45.5, 49.5]], [[3.0, 3.0]] * 2, [[2.5, 4.5], [10.5, 12.5]]] + [[[1.0, 1.0]] * 2] * 2
+    assert found.tolist() == expected
 
 
 def test_contrast_pooling_by_hand() -> None:

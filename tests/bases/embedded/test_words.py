@@ -44,7 +44,7 @@ def test_words_that_ship_need_no_encoder(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(module, "TextEncoder", lambda folder: pytest.fail("read"))
     words = [*named_words("coco-stuff"), *ade.words(), *(name for names in module.imagenet_names() for name in names)]
     assert len(named_words("coco-stuff")) == 171 and len(ade.words()) == 847
-    assert EmbeddedBase().encode(words).shape == (len(words), 1448)
+    assert EmbeddedBase().encode(words).shape == (len(words), 1408)
 
 
 def test_the_words_of_coco_stuff_are_there_at_once(embedded: EmbeddedBase, monkeypatch: pytest.MonkeyPatch) -> None:
