@@ -13,16 +13,13 @@ from typing import Any
 import pytest
 import torch
 from corpus import write_photo
-from end_to_end.bad_exports import BAD_EXPORTS
-from end_to_end.bad_files import BAD_FILES, ODD_FILES
-from end_to_end.bad_requests import BAD_REQUESTS, ODD_REQUESTS
 from end_to_end.commands import attempt, run
 from end_to_end.sound import PERSONALIZE, SEGMENT, Bad, Odd, config, make_sound_folder
+from end_to_end.table import BAD, ODD, table
 
 from ovss_personal.bases.embedded.base import EmbeddedBase
 
-BAD = [*BAD_FILES, *BAD_EXPORTS, *BAD_REQUESTS]
-ODD = [*ODD_FILES, *ODD_REQUESTS]
+DOCS = Path(__file__).parents[2] / "docs"
 
 
 @pytest.fixture(scope="session")
@@ -72,6 +69,10 @@ def test_an_odd_input_is_used_with_a_warning(odd: Odd) -> None:
     outcome = run(*shlex.split(odd.command))
     (line,) = outcome.stderr.splitlines()
     assert line.startswith("warning: ") and odd.says in line
+
+
+def test_the_documented_table_is_that_of_the_tests() -> None:
+    assert (DOCS / "bad_inputs.md").read_text() == table()
 
 
 def test_errors_are_objects_with_json() -> None:
