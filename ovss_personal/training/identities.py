@@ -206,7 +206,8 @@ def identity_map(rows: Tensor, owner: Tensor, seed: int = 0, steps: int = STEPS)
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
-    return (weight / spread[:, None]).detach()
+    learned: Tensor = (weight / spread[:, None]).detach()
+    return learned
 
 
 def contrastive_loss(rows: Tensor, owner: Tensor) -> Tensor:
@@ -217,4 +218,5 @@ def contrastive_loss(rows: Tensor, owner: Tensor) -> Tensor:
     log_shares = (logits - logits.logsumexp(1, keepdim=True)).masked_fill(itself, 0)
     same = (owner[:, None] == owner) & ~itself
     several = same.any(1)
-    return -((log_shares * same).sum(1)[several] / same.sum(1)[several]).mean()
+    each = (log_shares * same).sum(1)[several] / same.sum(1)[several]
+    return -each.mean()

@@ -14,9 +14,9 @@ ODD = [*ODD_FILES, *ODD_REQUESTS]
 
 HEAD = """# What becomes of bad input
 
-Each row is a test: what is wrong, what is typed, the exit code, and a part of the one line that is printed (a second one
-says what to do). Nothing is written then. With `--json` the same is printed as `{"error": {"code", "message", "path",
-"hint"}}`.
+Each row is a test: what is wrong, what is typed, the exit code, and a part of the one line that is printed (a second
+one says what to do). Nothing is written then. With `--json` the same is printed as
+`{"error": {"code", "message", "path", "hint"}}`.
 
 This page is made from the tests: `PYTHONPATH=tests python -m end_to_end.table > docs/bad_inputs.md`.
 
