@@ -14,6 +14,7 @@ import pytest
 import torch
 from corpus import write_photo
 from end_to_end.bad_files import BAD_FILES, ODD_FILES
+from end_to_end.bad_inputs_table import PAGE, page
 from end_to_end.bad_requests import BAD_REQUESTS, ODD_REQUESTS
 from end_to_end.commands import attempt, run
 from end_to_end.sound import PERSONALIZE, SEGMENT, Bad, Odd, config, make_sound_folder
@@ -91,6 +92,10 @@ def test_a_name_cannot_lead_out_of_the_folder() -> None:
     before = files()
     run(*shlex.split(SEGMENT))
     assert {str(Path(name).parent) for name in files().keys() - before.keys()} == {"out"}
+
+
+def test_the_page_of_bad_inputs_is_what_is_tested() -> None:
+    assert PAGE.read_text("utf-8") == page(), "PYTHONPATH=tests python -m end_to_end.bad_inputs_table makes it anew"
 
 
 # what the machine runs out of
