@@ -66,7 +66,7 @@ def see(base: Base, image: str | Path | Any, cache: ProposalCache | None = None)
         ImageError: the image cannot be used.
     """
     whole = as_image(image)
-    pixels, _ = at_most(whole)
+    pixels = at_most(whole)
     if pixels is not whole:
         named = f"{image}: " if isinstance(image, (str, Path)) else ""
         sizes = [f"{one.shape[1]}x{one.shape[0]}" for one in (whole, pixels)]

@@ -97,9 +97,8 @@ def load_pair(
         result = load_labelme(pair.mask, size=size, exif=exif, category=category, orientation=mask_orientation)
     else:
         result = load_mask(pair.mask, size=size, exif=exif, label=label, ignore=ignore, orientation=mask_orientation)
-    small, mask = at_most(image, result.mask)
-    ignore_there = None if result.ignore is None else at_most(image, result.ignore)[1]
-    return Shot(small, mask, pair.name, sha256_file(pair.image), ignore_there)
+    ignore_there = None if result.ignore is None else at_most(result.ignore)
+    return Shot(at_most(image), at_most(result.mask), pair.name, sha256_file(pair.image), ignore_there)
 
 
 def _checked_category(pairs: Sequence[Pair], label: int | None, category: str | None, source: str | Path) -> str | None:

@@ -68,23 +68,19 @@ def to_rgb(image: Image.Image, *, path: str | Path | None = None, max_pixels: in
     return np.ascontiguousarray(pixels)
 
 
-def at_most(
-    image: RGBImage, mask: npt.NDArray[np.bool_] | None = None, pixels: int = WORKING_PIXELS
-) -> tuple[RGBImage, npt.NDArray[np.bool_] | None]:
-    """A photo (H, W, 3) and, it may be, a mask (H, W) of it, of no more than so many pixels; as they are if they are.
+def at_most(picture: npt.NDArray[Scalar], pixels: int = WORKING_PIXELS) -> npt.NDArray[Scalar]:
+    """A photo (H, W, 3) uint8 or a mask (H, W) bool scaled down to no more than so many pixels, or itself if it is.
 
     More than `WORKING_PIXELS` are scaled down before they are worked on: nothing that a base sees is as fine, and every
     label, mask and picture of 89 million takes minutes and gigabytes.
     """
-    height, width = image.shape[:2]
+    height, width = picture.shape[:2]
     if height * width <= pixels:
-        return image, mask
+        return picture
     share = (pixels / (height * width)) ** 0.5
     size = (max(1, int(width * share)), max(1, int(height * share)))
-    small = np.array(Image.fromarray(image).resize(size, Image.Resampling.BOX))
-    if mask is None:
-        return small, None
-    return small, np.asarray(Image.fromarray(mask).resize(size, Image.Resampling.NEAREST))
+    way = Image.Resampling.NEAREST if picture.dtype == bool else Image.Resampling.BOX
+    return np.array(Image.fromarray(picture).resize(size, way))
 
 
 def upright(stored: npt.NDArray[Scalar], orientation: int) -> npt.NDArray[Scalar]:
