@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -99,6 +100,9 @@ def run(app: typer.Typer, name: str) -> None:
     if arguments == ["--version"]:
         say(f"ovss-personal {__version__}")
         sys.exit(0)
+    # Read when torch is imported. A thread that waits for another then sleeps: where other programs want the cores, two
+    # threads that spin take four times as long as one.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         code = app(arguments or ["--help"], prog_name=name, standalone_mode=False)
     except _ParserError as error:

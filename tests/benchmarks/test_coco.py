@@ -179,7 +179,7 @@ def test_a_spoiled_benchmark_is_one_error(tmp_path: Path, case: str) -> None:
 
 def test_what_is_not_a_benchmark_of_instances_is_told_apart(tmp_path: Path) -> None:
     path = coco.build(write_coco(tmp_path / "raw"), tmp_path / "out")
-    with pytest.raises(ConfigError, match="it is one of instances, which has no concepts"):
+    with pytest.raises(ConfigError, match="it is one of 'instances', which has no concepts"):
         read_manifest(path)
     content = json.loads(path.read_text())
     path.write_text(json.dumps({**content, "photos": []}))

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from ovss_personal.bases.bank import MIN_PHOTOS, load_bank
 from ovss_personal.config import BaseConfig
 
-BUILD = ("competitors", "build", "photos", "--base", "fake.yaml", "--out", "bank.safetensors")
+BUILD = ("competitors", "build", "photos", "--base", "fake.yaml", "--trust-base", "--out", "bank.safetensors")
 
 
 @pytest.fixture(autouse=True)

@@ -56,12 +56,24 @@ def adapters() -> Iterator[Bad]:
         ("with a missing key", config(alpha=None), f"{CONFIG}: a field is missing or of the wrong type ('alpha')"),
         ("with an extra tensor", tensors(more=np.zeros(3, np.float32)), f"{MODEL}: has missing or extra tensors: more"),
         ("with a missing tensor", tensors(visual=None), f"{MODEL}: has missing or extra tensors: visual"),
+        ("with zeros for a vector", tensors(text=np.zeros(1408, np.float32)), "'text' is"),
+        ("with alpha of 400 digits", config(alpha=10**400), "'alpha' is 1000"),
+        ("with 300 000 words", config(words=["a"] * 300_000), "'words' has 300000 entries, over 10000"),
+        ("whose name is a number", config(concept=5), "'concept' is 5, not text"),
+        ("of 200 000 levels", lambda: CONFIG.write_text("[" * 200_000), f"{CONFIG}: cannot be read"),
         ("with NaN", tensors(mask_bias=np.array(np.nan, np.float32)), f"{MODEL}: 'mask_bias' holds NaN"),
     ]
     for what, make, says in rows:
         yield Bad(f"concept {what}", make, SEGMENT, 4, says)
     yield Bad(
         "no such concept", nothing, SEGMENT.replace("mug", "my/own/hat"), 4, "my/own/hat: there is no such folder"
+    )
+    yield Bad(
+        "a misspelt concept",
+        nothing,
+        SEGMENT.replace("mug", "my/mug") + " --offline",
+        4,
+        "my/mug: there is no such folder",
     )
     yield Bad("concepts show of no concept", nothing, "concepts show album", 4, "album: no adapter_config.json here")
 
@@ -105,6 +117,16 @@ def outputs() -> Iterator[Bad]:
     )
     yield Bad(
         "the sheet exists", lambda: write_photo(Path("sheet.png")), "inspect album", 3, "sheet.png: the output exists"
+    )
+    yield Bad(
+        "a photo where a picture would go, with --overwrite",
+        lambda: write_photo(Path("photo.overlay.png")),
+        f"{SEGMENT.replace('--out out', '--out .')} --overwrite",
+        3,
+        "photo.overlay.png: is there already, and no result.json of ours says",
+    )
+    yield Bad(
+        "--out of 300 characters", nothing, SEGMENT.replace("--out out", f"--out {'o' * 300}"), 3, "name too long"
     )
     yield Bad("a file where the folder should be", lambda: Path("out").touch(), f"{SEGMENT} --overwrite", 3, "out")
     yield Bad(

@@ -129,7 +129,7 @@ def test_instances_are_built_shown_and_measured(write: Callable[[Path], Path]) -
     outcome = attempt("benchmark", "show", "coco_val/manifest.json", "--concept", "my cat", "--overwrite")
     assert outcome.code == 2 and "a benchmark of instances has no concepts" in outcome.stderr
     outcome = attempt("benchmark", "build", "concat", "--root", "coco_val", "--out", "two")
-    assert outcome.code == 3 and "it is one of instances" in outcome.stderr
+    assert outcome.code == 3 and "it is one of 'instances'" in outcome.stderr
 
 
 def test_show_marks_the_object_and_leaves_negatives_unmarked() -> None:

@@ -177,7 +177,10 @@ def test_what_was_found_is_written_for_other_tools_and_read_back(
     assert sorted(path.name for path in Path("out").iterdir() if path.is_dir()) == (
         ["coco", "cvat", "labelme", "png", "yolo"]
     )
-    assert {name: data for name, data in files_in("out").items() if "/" not in name} == contents(segmented)
+    here = {name: data for name, data in files_in("out").items() if "/" not in name}
+    there = contents(segmented)
+    before, now = json.loads(there.pop("result.json")), json.loads(here.pop("result.json"))
+    assert here == there and now == {**before, "formats": ["coco", "labelme", "yolo", "cvat", "png"]}
     areas = {
         Path(photo["photo"]).name: next(word for word in photo["words"] if word["word"] == "my ball")
         for photo in photos_of(segmented)
@@ -225,8 +228,9 @@ def test_segment_interrupted_leaves_whole_pictures_and_no_result(
         blind(patch, after=1, error=KeyboardInterrupt())
         outcome = attempt(*arguments)
     assert (outcome.code, outcome.stderr) == (130, "interrupted\n")
-    assert sorted(contents("out")) == ["ball.labels.png", "ball.my_ball.png", "ball.overlay.png"]
-    assert all(pixels(path).shape[0] >= 96 for path in Path("out").iterdir())
+    pictures = ["ball.labels.png", "ball.my_ball.png", "ball.overlay.png"]
+    assert sorted(contents("out")) == [".result.jsonl", *pictures]  # the first is what --resume goes on from
+    assert all(pixels(Path("out", name)).shape[0] >= 96 for name in pictures)
     run(*arguments, "--overwrite")
     assert len(list(photos_of(Path("out")))) == 3
 

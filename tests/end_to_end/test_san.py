@@ -20,7 +20,7 @@ MANIFESTS = Path(__file__).parents[2] / "third_party" / "san"
 
 def personalise_and_segment(album: Path, base: str, weights: Path) -> None:
     """From two shots to labels, on `base` with a checkpoint; then what must not go: the concept on another base."""
-    settings = ("--base", base, "--weights", str(weights), "--offline")
+    settings = ("--base", base, "--trust-base", "--weights", str(weights), "--offline")
     what = ("--concept", "my ball", "--class-name", "ball", "--images", str(album / "ball"))
     learned = run("personalize", *what, *settings, "--iterations", "20", "--json").facts
     assert len(learned["shots"]) == 2 and all(0 <= shot["iou"] <= 1 for shot in learned["shots"])
@@ -53,16 +53,25 @@ def test_a_concept_that_beats_siblings_and_a_bank_of_ordinary_photos(
     torch.save({"model": tiny_tensors()}, "tiny.pth")
     Path("tiny.yaml").write_text(f"base: fakes.san.TinySan\nweights: {tmp_path}/tiny.pth\n{PAPER}")
     learn = ("personalize", "--concept", "my ball", "--class-name", "ball", "--images", str(album / "ball"))
-    learn = (*learn, "--base", "tiny.yaml", "--out", "ball", "--competitors", "both")
+    learn = (*learn, "--base", "tiny.yaml", "--trust-base", "--out", "ball", "--competitors", "both")
     refused = attempt(*learn)
     assert refused.code == 2 and "competitors build PHOTOS --base tiny_san" in refused.stderr
-    made = ("competitors", "build", str(album / "photos"), "--base", "tiny.yaml", "--out", "bank.safetensors")
+    made = (
+        "competitors",
+        "build",
+        str(album / "photos"),
+        "--base",
+        "tiny.yaml",
+        "--trust-base",
+        "--out",
+        "bank.safetensors",
+    )
     assert "saved to bank.safetensors" in run(*made).stdout
     learned = run(*learn, "--bank", "bank.safetensors").stdout
     following = learned.splitlines()[-1].removeprefix("next: ovss-personal ").replace("PHOTO", str(album / "photos"))
-    assert following.endswith("--base tiny.yaml --bank bank.safetensors")
+    assert following.endswith("--base tiny.yaml --bank bank.safetensors --trust-base")
     assert "3 of 3 photos done" in run(*following.split()).stdout
-    without = attempt(*following.removesuffix(" --bank bank.safetensors").replace("--out out", "--out b").split())
+    without = attempt(*following.replace(" --bank bank.safetensors", "").replace("--out out", "--out b").split())
     assert without.code == 4, "its competitors would be others"
 
 

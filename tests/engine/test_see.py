@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from fakes import FakeBase, photo
 from fakes.base import reds
 
 from ovss_personal.engine.find import segment
-from ovss_personal.engine.see import proposals_key, propose, see_shots
+from ovss_personal.engine.see import proposals_key, propose, see, see_shots
+from ovss_personal.errors import OvssWarning
+from ovss_personal.pixels.images import at_most
 from ovss_personal.store.cache import ProposalCache
 
 
@@ -35,6 +39,15 @@ def test_it_makes_no_difference_whether_what_was_seen_comes_from_a_cache(base: F
     # An entry of a version that kept masks as they were.
     cache.put(proposals_key(base, image), seen)
     assert torch.equal(propose(base, image, cache).masks, plain)
+
+
+def test_a_photo_of_more_pixels_than_are_worked_on_is_scaled_down_and_that_is_said(
+    base: FakeBase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ovss_personal.engine.see.at_most", partial(at_most, pixels=256))
+    with pytest.warns(OvssWarning, match="the photo is 32x32 pixels; it is looked at, and labelled, at 16x16"):
+        seen = see(base, photo("red"))
+    assert seen.image.shape == (16, 16, 3) and seen.proposals.canvas.original == (16, 16)
 
 
 def test_logits_beyond_float16_stay_finite(base: FakeBase) -> None:

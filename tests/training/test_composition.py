@@ -38,6 +38,7 @@ def test_the_best_proposal_is_the_one_with_the_largest_iou() -> None:
     assert [composition.best_proposal(seen, truth), composition.best_proposal(seen, truth[::-1, ::-1])] == [2, 1]
 
 
+@pytest.mark.filterwarnings("ignore:the shot .* does not fit")  # of the made-up birds
 def test_every_picture_is_asked_in_four_ways(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stamps, "SIZE", 64)
     monkeypatch.setattr(composition, "THINGS", {"apple": "food/fruit/apple"})
