@@ -4,6 +4,7 @@ import errno
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -330,3 +331,15 @@ def test_a_stem_is_short_and_can_be_seen() -> None:
     assert files.file_stem("caf\udce9 \x1b[2J\n", 100) == "caf_ _[2J_"
     assert files.file_stem("я" * 100, 21) == "я" * 10
     assert files.file_stem("garden", 6) == "garden"
+
+
+@pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="there is no second file system here")
+def test_an_output_on_another_file_system_than_the_temporary_one(tmp_path: Path) -> None:
+    if os.stat("/dev/shm").st_dev == os.stat(tmp_path).st_dev:
+        pytest.skip("temporary files are on it as well")
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        out = Path(folder) / "out" / "a.bin"
+        with locked(out.parent):
+            atomic_write(out, b"first")
+            atomic_write(out, b"second")
+        assert out.read_bytes() == b"second" and [path.name for path in out.parent.iterdir()] == ["a.bin"]
