@@ -9,13 +9,13 @@ export class Photos {
   // `limits` has photo_bytes; `choose` is called with a photo, or null once there is none.
   constructor(kind, most, limits, choose, changed = () => {}) {
     Object.assign(this, { list: [], chosen: null, most, limits, choose, changed, thumbs: $(`${kind}-thumbs`) });
-    Object.assign(this, { waiting: [], sending: 0, count: 0 });
+    Object.assign(this, { waiting: [], sending: new Set(), count: 0 });
     onFiles($(`${kind}-files`), $(`${kind}-drop`), (files) => this.add(files));
   }
 
   // The first of the files, as many as there is room for.
   add(files) {
-    const room = this.most - this.list.length - this.waiting.length - this.sending;
+    const room = this.most - this.list.length - this.waiting.length - this.sending.size;
     if (files.length > room) {
       const taken = room > 0 ? `the first ${room} of ${files.length} are taken` : "remove some to add others";
       tell(`At most ${this.most} photos fit here: ${taken}.`);
@@ -25,16 +25,18 @@ export class Photos {
       this.thumbs.append(busy);
       this.waiting.push({ file, busy, number: this.count++ });
     }
-    for (let free = AT_ONCE - this.sending; free > 0; free--) this.sendNext();
+    for (let free = AT_ONCE - this.sending.size; free > 0; free--) this.sendNext();
   }
 
   async sendNext() {
     const next = this.waiting.shift();
     if (!next) return;
-    this.sending += 1;
+    this.sending.add(next.number);
     await attempt(() => this.send(next));
-    this.sending -= 1;
+    this.sending.delete(next.number);
     next.busy.remove();
+    const [first] = this.list; // the first of the files is opened, not whichever came first
+    if (this.chosen === null && first && ![...this.sending].some((number) => number < first.number)) this.select(first);
     this.draw();
     this.changed();
     this.sendNext();
@@ -50,7 +52,6 @@ export class Photos {
     this.list.push(photo);
     this.list.sort((one, other) => one.number - other.number);
     tellNotes(photo.notes);
-    if (this.chosen === null) this.select(photo);
   }
 
   select(photo) {
